@@ -1,0 +1,180 @@
+"""What can happen to a person, one event at a time: readings, doses, meals, activity, and who they are.
+
+These models are the single source of fields, units and limits: Record's tables, Plan and the
+service's requests are all derived from them.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic.functional_validators import AfterValidator
+
+from hybridtwin.units import (
+    BASAL_RATE_MAX_U_H,
+    BOLUS_MAX_U,
+    CARBS_MAX_G,
+    DOSE_MAX_U,
+    GLUCOSE_MAX_MG_DL,
+    GLUCOSE_MIN_MG_DL,
+)
+
+MINUTES_PER_DAY = 24 * 60
+
+
+class InsulinKind(StrEnum):
+    """Insulins by name; `rapid` and `long_acting` where only the class is known."""
+
+    RAPID = "rapid"
+    FASTER_ASPART = "faster_aspart"
+    ULTRA_RAPID_LISPRO = "ultra_rapid_lispro"
+    ASPART = "aspart"
+    LISPRO = "lispro"
+    GLULISINE = "glulisine"
+    REGULAR = "regular"
+    NPH = "nph"
+    LONG_ACTING = "long_acting"
+    DETEMIR = "detemir"
+    GLARGINE_U100 = "glargine_u100"
+    GLARGINE_U300 = "glargine_u300"
+    DEGLUDEC = "degludec"
+
+    @property
+    def acts_long(self) -> bool:
+        """Whether the kind is a basal insulin, absorbed over most of a day."""
+        return self in _LONG_ACTING
+
+
+_LONG_ACTING = frozenset(
+    {
+        InsulinKind.NPH,
+        InsulinKind.LONG_ACTING,
+        InsulinKind.DETEMIR,
+        InsulinKind.GLARGINE_U100,
+        InsulinKind.GLARGINE_U300,
+        InsulinKind.DEGLUDEC,
+    }
+)
+
+
+class Event(BaseModel):
+    """Something with a time. Times carry a zone; fields not listed are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    time: AwareDatetime = Field(description="When it happened or begins: ISO 8601 with a zone.")
+
+
+class GlucoseReading(Event):
+    """One glucose value."""
+
+    mg_dl: float = Field(
+        ge=GLUCOSE_MIN_MG_DL, le=GLUCOSE_MAX_MG_DL, description="Glucose in mg/dL."
+    )
+    source: Literal["cgm", "fingerstick"] = Field("cgm", description="What measured it.")
+    interpolated: bool = Field(
+        False, description="True where the value was filled in between two readings."
+    )
+
+
+class Dose(Event):
+    """Insulin: at once (duration 0) or evenly over a duration (pump basal, extended bolus)."""
+
+    kind: InsulinKind = Field(InsulinKind.RAPID, description="Which insulin.")
+    purpose: Literal["bolus", "basal"] = Field(
+        "bolus", description="Bolus (meal or correction) or basal (pump rate or long-acting)."
+    )
+    dose_u: float = Field(ge=0, le=DOSE_MAX_U, description="Insulin in U, over the whole duration.")
+    duration_min: float = Field(
+        0, ge=0, le=MINUTES_PER_DAY, description="Minutes over which it is given; 0 is at once."
+    )
+    automatic: bool = Field(False, description="True where a closed loop decided it.")
+
+    @model_validator(mode="after")
+    def _within_what_devices_give(self) -> "Dose":
+        if self.purpose == "bolus" and self.dose_u > BOLUS_MAX_U:
+            raise ValueError(
+                f"a bolus of {self.dose_u:g} U is above {BOLUS_MAX_U:g} U, more than pens and pumps give"
+            )
+        if self.purpose == "basal" and not self.kind.acts_long:
+            if self.duration_min == 0:
+                raise ValueError("a basal dose of rapid insulin needs a duration_min above 0")
+            if self.rate_u_h > BASAL_RATE_MAX_U_H:
+                raise ValueError(
+                    f"a basal rate of {self.rate_u_h:g} U/h is above {BASAL_RATE_MAX_U_H:g} U/h: is it mU/h?"
+                )
+        return self
+
+    @property
+    def rate_u_h(self) -> float:
+        """U/h while it is given; 0 for a dose at once."""
+        return 60 * self.dose_u / self.duration_min if self.duration_min else 0.0
+
+
+class Meal(Event):
+    """Something eaten or drunk."""
+
+    carbs_g: float = Field(ge=0, le=CARBS_MAX_G, description="Carbohydrate in g.")
+    fat_g: float | None = Field(None, ge=0, le=CARBS_MAX_G, description="Fat in g.")
+    protein_g: float | None = Field(None, ge=0, le=CARBS_MAX_G, description="Protein in g.")
+    fibre_g: float | None = Field(None, ge=0, le=CARBS_MAX_G, description="Fibre in g.")
+    glycaemic_index: float | None = Field(
+        None, ge=0, le=150, description="Glycaemic index, glucose = 100."
+    )
+
+
+class Activity(Event):
+    """Movement and vitals over a duration, measured or stated."""
+
+    duration_min: float = Field(5, gt=0, le=MINUTES_PER_DAY, description="Minutes that it covers.")
+    heart_rate_bpm: float | None = Field(
+        None, ge=25, le=250, description="Mean heart rate in beats per minute."
+    )
+    steps: float | None = Field(None, ge=0, le=30_000, description="Steps in the whole duration.")
+    energy_kcal: float | None = Field(
+        None, ge=0, le=10_000, description="Energy spent in kcal in the whole duration."
+    )
+    kind: Literal["aerobic", "anaerobic", "mixed"] | None = Field(
+        None, description="Kind of exercise, if it was exercise."
+    )
+    intensity: Literal["light", "moderate", "vigorous"] | None = Field(
+        None, description="Stated intensity of the exercise."
+    )
+    asleep: bool | None = Field(None, description="Whether the person slept.")
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"unknown time zone {name!r}: use an IANA name such as Europe/Madrid")
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+
+
+class Profile(BaseModel):
+    """Who the person is, as far as it is known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    participant: str = Field(
+        "me", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="A pseudonym; no real name."
+    )
+    time_zone: TimeZone = Field("UTC", description="IANA time zone in which the person lives.")
+    diabetes_type: Literal["type 1", "type 2", "other"] | None = Field(
+        "type 1", description="Type of diabetes."
+    )
+    therapy: Literal["pump", "closed loop", "injections"] | None = Field(
+        None, description="How insulin is given."
+    )
+    age_years: float | None = Field(None, ge=0, le=120, description="Age in years.")
+    sex: Literal["female", "male", "other"] | None = Field(None, description="Sex.")
+    weight_kg: float | None = Field(None, ge=2, le=350, description="Body weight in kg.")
+    hba1c_percent: float | None = Field(None, ge=3, le=20, description="Last HbA1c in % (NGSP).")
+    sensor: str | None = Field(None, max_length=80, description="Glucose sensor's name.")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone as an object."""
+        return ZoneInfo(self.time_zone)

@@ -1,0 +1,368 @@
+"""Record: what is known of one person, as typed and validated tables with their origin.
+
+A Record is a value. Its tables are checked once, when it is made, against the fields, units and
+limits of `hybridtwin.events`; an importer or a request that passes here can be trusted everywhere.
+"""
+
+import hashlib
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+import annotated_types
+import pandas as pd
+import pandera.pandas as pa
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hybridtwin.errors import Problem, RecordError
+from hybridtwin.events import Activity, Dose, Event, GlucoseReading, Meal, Profile
+from hybridtwin.units import MMOL_L_SUSPECT_MEDIAN
+
+TABLES: dict[str, type[Event]] = {
+    "glucose": GlucoseReading,
+    "insulin": Dose,
+    "meals": Meal,
+    "activity": Activity,
+}
+LOGGED_CHANNELS = ("bolus", "meals")
+_UTC = pd.DatetimeTZDtype(unit="ns", tz="UTC")
+
+
+class Note(BaseModel):
+    """One line of an import's report: what was done to how many rows, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    action: typing.Literal["read", "mended", "dropped", "missing"]
+    what: str
+    count: int = Field(ge=0)
+    why: str = ""
+
+
+class Provenance(BaseModel):
+    """Where a Record came from and what was done to it on the way."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str = "unknown"
+    files: dict[str, str] = Field(default_factory=dict, description="File name to SHA-256.")
+    notes: list[Note] = Field(default_factory=list)
+
+    def count(self, action: str) -> int:
+        """Rows touched by notes of this action."""
+        return sum(note.count for note in self.notes if note.action == action)
+
+
+def _column(annotation: object, metadata: Sequence[object]) -> pa.Column:
+    """A table column with the type and limits of an event's field."""
+    options = typing.get_args(annotation)
+    nullable = types.NoneType in options
+    if nullable:
+        (annotation,) = (option for option in options if option is not types.NoneType)
+    checks = []
+    for limit in metadata:
+        if isinstance(limit, annotated_types.Ge):
+            checks.append(pa.Check.ge(limit.ge))
+        elif isinstance(limit, annotated_types.Gt):
+            checks.append(pa.Check.gt(limit.gt))
+        elif isinstance(limit, annotated_types.Le):
+            checks.append(pa.Check.le(limit.le))
+    dtype: object = str
+    if annotation is float:
+        dtype = float
+    elif annotation is bool:
+        dtype = "boolean" if nullable else bool
+    elif typing.get_origin(annotation) is typing.Literal:
+        checks.append(pa.Check.isin(typing.get_args(annotation)))
+    elif isinstance(annotation, type) and issubclass(annotation, str):
+        checks.append(pa.Check.isin([str(member) for member in annotation]))
+    return pa.Column(dtype, checks, nullable=nullable, coerce=True)
+
+
+def _schema(event: type[Event]) -> pa.DataFrameSchema:
+    columns = {
+        name: _column(info.annotation, info.metadata)
+        for name, info in event.model_fields.items()
+        if name != "time"
+    }
+    time = pa.Column(_UTC, coerce=True)
+    return pa.DataFrameSchema({"time": time} | columns, strict=True, coerce=True)
+
+
+_SCHEMAS = {table: _schema(event) for table, event in TABLES.items()}
+_SCHEMAS["logged"] = pa.DataFrameSchema(
+    {
+        "channel": pa.Column(str, pa.Check.isin(LOGGED_CHANNELS)),
+        "start": pa.Column(_UTC, coerce=True),
+        "end": pa.Column(_UTC, coerce=True),
+    },
+    strict=True,
+    coerce=True,
+)
+
+
+def table(name: str, rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """A table with all its columns, absent ones filled with the event's defaults.
+
+    Args:
+        name: A key of `TABLES`, or `logged`.
+        rows: What is known; None gives an empty table.
+
+    Raises:
+        RecordError: A value has the wrong type or lies outside its limits.
+    """
+    schema = _SCHEMAS[name]
+    rows = pd.DataFrame(columns=list(schema.columns)) if rows is None else rows.copy()
+    if name in TABLES:
+        for column, info in TABLES[name].model_fields.items():
+            if column not in rows and not info.is_required():
+                rows[column] = info.default
+    rows = rows.reset_index(drop=True)
+    try:
+        valid = schema.validate(rows, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        raise RecordError(_explain(name, error.failure_cases)) from error
+    return valid[list(schema.columns)]
+
+
+def _explain(name: str, failures: pd.DataFrame) -> list[Problem]:
+    shown = 5
+    problems = []
+    for row in failures.head(shown).itertuples():
+        place = "" if pd.isna(row.index) else f"[{int(row.index)}]"
+        column = row.column if isinstance(row.column, str) else row.failure_case
+        what = f"{row.failure_case!r} does not satisfy {row.check}"
+        problems.append(
+            Problem(f"{name}{place}.{column}", what, "Correct or leave out this value.")
+        )
+    if len(failures) > shown:
+        more = len(failures) - shown
+        problems.append(Problem(name, f"{more} more such values", "Correct them too."))
+    return problems
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one person.
+
+    Attributes:
+        profile: Who they are, and their time zone.
+        glucose: `GlucoseReading` rows, times strictly increasing.
+        insulin: `Dose` rows, times not decreasing.
+        meals: `Meal` rows, times not decreasing.
+        activity: `Activity` rows, times not decreasing.
+        logged: For `bolus` and `meals`, the spans (start, end) in which they were logged:
+            no row inside a span means none was taken, outside a span it is unknown.
+        provenance: Where it came from.
+
+    Raises:
+        RecordError: Times out of order or doubled, values impossible, or mmol/L posing as mg/dL.
+    """
+
+    profile: Profile
+    glucose: pd.DataFrame = field(default_factory=lambda: table("glucose"))
+    insulin: pd.DataFrame = field(default_factory=lambda: table("insulin"))
+    meals: pd.DataFrame = field(default_factory=lambda: table("meals"))
+    activity: pd.DataFrame = field(default_factory=lambda: table("activity"))
+    logged: pd.DataFrame = field(default_factory=lambda: table("logged"))
+    provenance: Provenance = field(default_factory=Provenance)
+
+    def __post_init__(self) -> None:
+        for name in _SCHEMAS:
+            object.__setattr__(self, name, table(name, getattr(self, name)))
+        problems = [
+            problem for name in TABLES for problem in _time_problems(name, getattr(self, name))
+        ]
+        median = self.glucose["mg_dl"].median()
+        if median <= MMOL_L_SUSPECT_MEDIAN:
+            problems.append(
+                Problem(
+                    "glucose.mg_dl",
+                    f"the median is {median:.1f} mg/dL, which nobody survives: this looks like mmol/L",
+                    "State the unit as mmol/L, or convert to mg/dL first.",
+                )
+            )
+        if problems:
+            raise RecordError(problems)
+
+    def is_logged(self, channel: str) -> bool:
+        """Whether `bolus` or `meals` were logged at any time."""
+        return bool((self.logged["channel"] == channel).any())
+
+    def before(self, time: pd.Timestamp) -> "Record":
+        """The record as it was known at `time`: readings up to and including it, events before it."""
+        logged = self.logged[self.logged["start"] < time]
+        return replace(
+            self,
+            glucose=self.glucose[self.glucose["time"] <= time],
+            insulin=self.insulin[self.insulin["time"] < time],
+            meals=self.meals[self.meals["time"] < time],
+            activity=self.activity[self.activity["time"] < time],
+            logged=logged.assign(end=logged["end"].clip(upper=time)),
+        )
+
+    def since(self, time: pd.Timestamp) -> "Record":
+        """The record without what began before `time`."""
+        logged = self.logged[self.logged["end"] > time]
+        tables = {name: getattr(self, name) for name in TABLES}
+        return replace(
+            self,
+            **{name: rows[rows["time"] >= time] for name, rows in tables.items()},
+            logged=logged.assign(start=logged["start"].clip(lower=time)),
+        )
+
+
+def _time_problems(name: str, rows: pd.DataFrame) -> list[Problem]:
+    problems = []
+    gaps = rows["time"].diff()
+    backwards = gaps < pd.Timedelta(0)
+    if backwards.any():
+        at = int(backwards.idxmax())
+        problems.append(
+            Problem(
+                f"{name}[{at}].time",
+                f"{rows['time'][at].isoformat()} is before the row above it",
+                "Sort the rows by time.",
+            )
+        )
+    doubled = (gaps == pd.Timedelta(0)) if name == "glucose" else rows.duplicated()
+    if doubled.any():
+        at = int(doubled.idxmax())
+        problems.append(
+            Problem(
+                f"{name}[{at}]",
+                f"{int(doubled.sum())} duplicate row(s), the first at {rows['time'][at].isoformat()}",
+                "Send each once.",
+            )
+        )
+    return problems
+
+
+def logged_spans(
+    channel: str,
+    times: pd.Series,
+    longest_gap: pd.Timedelta,
+    margin: pd.Timedelta = pd.Timedelta(hours=12),
+) -> pd.DataFrame:
+    """Spans in which a channel was evidently logged: its events, with no gap above `longest_gap`.
+
+    Args:
+        channel: `bolus` or `meals`.
+        times: The channel's event times, UTC, sorted.
+        longest_gap: A silence longer than this is taken as "not logged", not as "none taken".
+        margin: What a span reaches beyond its first and last event.
+
+    Returns:
+        Rows (channel, start, end), none for a channel without events.
+    """
+    if times.empty:
+        return table("logged")
+    times = times.reset_index(drop=True)
+    run = (times.diff() > longest_gap).cumsum()
+    spans = times.groupby(run).agg(["min", "max"])
+    return pd.DataFrame(
+        {"channel": channel, "start": spans["min"] - margin, "end": spans["max"] + margin}
+    )
+
+
+def from_events(
+    profile: Profile,
+    glucose: Sequence[GlucoseReading],
+    insulin: Sequence[Dose] = (),
+    meals: Sequence[Meal] = (),
+    activity: Sequence[Activity] = (),
+    logged: Sequence[str] = (),
+    source: str = "events",
+) -> Record:
+    """A Record from single events.
+
+    Args:
+        profile: Who the person is.
+        glucose: Readings, in order of time.
+        insulin: Doses, in order of time.
+        meals: Meals, in order of time.
+        activity: Activity, in order of time.
+        logged: The channels (`bolus`, `meals`) whose logs are complete over the readings' span.
+        source: What to call the origin.
+    """
+    tables = {
+        name: pd.DataFrame([event.model_dump() for event in events]) if events else table(name)
+        for name, events in zip(TABLES, (glucose, insulin, meals, activity), strict=True)
+    }
+    for rows in tables.values():
+        rows["time"] = pd.to_datetime(rows["time"], utc=True)
+    times = tables["glucose"]["time"]
+    spans = [
+        pd.DataFrame({"channel": [channel], "start": [times.min()], "end": [times.max()]})
+        for channel in logged
+        if len(times)
+    ]
+    return Record(
+        profile=profile,
+        **tables,
+        logged=pd.concat(spans) if spans else table("logged"),
+        provenance=Provenance(source=source),
+    )
+
+
+class _Header(BaseModel):
+    profile: Profile
+    provenance: Provenance
+
+
+def save_record(record: Record, folder: Path) -> Path:
+    """Write a record to `folder`/<participant>/ (Parquet tables and record.json); returns it."""
+    home = folder / record.profile.participant
+    home.mkdir(parents=True, exist_ok=True)
+    for name in _SCHEMAS:
+        getattr(record, name).to_parquet(home / f"{name}.parquet", index=False)
+    header = _Header(profile=record.profile, provenance=record.provenance)
+    (home / "record.json").write_text(header.model_dump_json(indent=2) + "\n")
+    return home
+
+
+def load_record(home: Path) -> Record:
+    """Read a record folder as `save_record` writes it.
+
+    Raises:
+        RecordError: The folder or one of its files is missing or broken.
+    """
+    try:
+        header = _Header.model_validate_json((home / "record.json").read_text())
+        tables = {name: pd.read_parquet(home / f"{name}.parquet") for name in _SCHEMAS}
+    except (OSError, ValueError, ValidationError) as error:
+        raise RecordError.of(
+            str(home), f"not a readable record folder ({error})", "Import it again."
+        ) from error
+    return Record(profile=header.profile, provenance=header.provenance, **tables)
+
+
+def record_folders(folder: Path) -> list[Path]:
+    """The record folders at or below `folder`, sorted by path.
+
+    Raises:
+        RecordError: There is none.
+    """
+    found = sorted(path.parent for path in folder.rglob("record.json"))
+    if not found:
+        raise RecordError.of(
+            str(folder),
+            "holds no records",
+            "Make some with: hybridtwin import FORMAT PATH --out DIR",
+        )
+    return found
+
+
+def fingerprint(records: Sequence[Record]) -> str:
+    """SHA-256 over everything that the records hold, independent of their order."""
+    digests = []
+    for record in records:
+        digest = hashlib.sha256(record.profile.model_dump_json().encode())
+        for entry in fields(record):
+            value = getattr(record, entry.name)
+            if isinstance(value, pd.DataFrame):
+                digest.update(pd.util.hash_pandas_object(value, index=False).to_numpy().tobytes())
+        digests.append(digest.hexdigest())
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
