@@ -44,24 +44,36 @@ class TwinError(Exception):
 
 
 class RecordError(TwinError):
+    """What is known of a person is impossible or inconsistent."""
+
     code = "invalid-record"
 
 
 class ImportFormatError(RecordError):
+    """A file is not what its importer expects."""
+
     code = "invalid-file"
 
 
 class PlanError(TwinError):
+    """A plan contradicts itself, the clock or physiology."""
+
     code = "invalid-plan"
 
 
 class HistoryError(TwinError):
+    """The history cannot carry a forecast."""
+
     code = "insufficient-history"
 
 
 class StaleHistoryError(HistoryError):
+    """The last reading is too old."""
+
     code = "stale-history"
 
 
 class ModelError(TwinError):
+    """A twin cannot be found or loaded."""
+
     code = "model-unavailable"

@@ -1,4 +1,4 @@
-"""What can happen to a person, one event at a time: readings, doses, meals, activity, and who they are.
+"""What can happen to a person, one event at a time, and who they are.
 
 These models are the single source of fields, units and limits: Record's tables, Plan and the
 service's requests are all derived from them.
@@ -95,14 +95,16 @@ class Dose(Event):
     def _within_what_devices_give(self) -> "Dose":
         if self.purpose == "bolus" and self.dose_u > BOLUS_MAX_U:
             raise ValueError(
-                f"a bolus of {self.dose_u:g} U is above {BOLUS_MAX_U:g} U, more than pens and pumps give"
+                f"a bolus of {self.dose_u:g} U is above {BOLUS_MAX_U:g} U, "
+                "more than pens and pumps give"
             )
         if self.purpose == "basal" and not self.kind.acts_long:
             if self.duration_min == 0:
                 raise ValueError("a basal dose of rapid insulin needs a duration_min above 0")
             if self.rate_u_h > BASAL_RATE_MAX_U_H:
                 raise ValueError(
-                    f"a basal rate of {self.rate_u_h:g} U/h is above {BASAL_RATE_MAX_U_H:g} U/h: is it mU/h?"
+                    f"a basal rate of {self.rate_u_h:g} U/h is above "
+                    f"{BASAL_RATE_MAX_U_H:g} U/h: is it mU/h?"
                 )
         return self
 

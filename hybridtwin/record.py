@@ -27,6 +27,7 @@ TABLES: dict[str, type[Event]] = {
     "activity": Activity,
 }
 LOGGED_CHANNELS = ("bolus", "meals")
+LOGGING_MARGIN = pd.Timedelta(hours=12)
 _UTC = pd.DatetimeTZDtype(unit="ns", tz="UTC")
 
 
@@ -180,7 +181,8 @@ class Record:
             problems.append(
                 Problem(
                     "glucose.mg_dl",
-                    f"the median is {median:.1f} mg/dL, which nobody survives: this looks like mmol/L",
+                    f"the median is {median:.1f} mg/dL, which nobody survives: "
+                    "this looks like mmol/L",
                     "State the unit as mmol/L, or convert to mg/dL first.",
                 )
             )
@@ -192,7 +194,7 @@ class Record:
         return bool((self.logged["channel"] == channel).any())
 
     def before(self, time: pd.Timestamp) -> "Record":
-        """The record as it was known at `time`: readings up to and including it, events before it."""
+        """The record as known at `time`: readings up to and including it, events before it."""
         logged = self.logged[self.logged["start"] < time]
         return replace(
             self,
@@ -233,7 +235,7 @@ def _time_problems(name: str, rows: pd.DataFrame) -> list[Problem]:
         problems.append(
             Problem(
                 f"{name}[{at}]",
-                f"{int(doubled.sum())} duplicate row(s), the first at {rows['time'][at].isoformat()}",
+                f"{int(doubled.sum())} duplicate rows, first at {rows['time'][at].isoformat()}",
                 "Send each once.",
             )
         )
@@ -244,7 +246,7 @@ def logged_spans(
     channel: str,
     times: pd.Series,
     longest_gap: pd.Timedelta,
-    margin: pd.Timedelta = pd.Timedelta(hours=12),
+    margin: pd.Timedelta = LOGGING_MARGIN,
 ) -> pd.DataFrame:
     """Spans in which a channel was evidently logged: its events, with no gap above `longest_gap`.
 

@@ -199,9 +199,7 @@ def _spread(
     step = np.floor(begin[at_once]).astype(int)
     inside = (step >= 0) & (step < edges)
     np.add.at(target, step[inside], dose[at_once][inside].astype(np.float32))
-    for first, span, total in zip(
-        begin[~at_once], length[~at_once], dose[~at_once], strict=True
-    ):
+    for first, span, total in zip(begin[~at_once], length[~at_once], dose[~at_once], strict=True):
         low, high = max(int(first), 0), min(int(np.ceil(first + span)), edges)
         if high <= low:
             continue

@@ -14,7 +14,7 @@ MG_DL_PER_MMOL_L: Final = 18.0156
 STEP_MIN: Final = 5
 """The grid of every Timeline, Plan and Forecast, in minutes."""
 
-# Limits at the door. Sensors report 40 to 400 (some 20 to 500) and fingerstick meters up to 600 mg/dL.
+# Limits at the door. Sensors report 40 to 400 mg/dL (some 20 to 500), fingerstick meters up to 600.
 GLUCOSE_MIN_MG_DL: Final = 20.0
 GLUCOSE_MAX_MG_DL: Final = 600.0
 # Pumps refuse single boluses above 25 to 35 U; pens reach 80 U, long-acting ones 160 U (U300).
