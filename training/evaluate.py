@@ -1,0 +1,184 @@
+"""Evaluation: several models learn from and are scored on the same windows of some records."""
+
+import json
+import logging
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import torch
+import yaml
+from pydantic import Field, ValidationError
+from rich.progress import Progress
+
+from hybridtwin.errors import HistoryError, ModelError, Problem, TwinError
+from hybridtwin.record import Record, fingerprint
+from training.metrics import ALL, mean_rows, rows
+from training.peers import PEERS
+from training.windows import FitFunction, Prediction, Skipped, Windows, WindowRule, split_by_time
+
+TRACKING_URI: Final = "sqlite:///mlruns/mlflow.db"
+EXPERIMENT: Final = "evaluate"
+
+
+class Protocol(WindowRule):
+    """What is learnt from, what is scored, and against whom."""
+
+    name: str
+    split: str = Field(description="The rows' word for what was learnt from and scored.")
+    peers: tuple[str, ...] = Field(tuple(PEERS), description="Of persistence, ridge, trees.")
+    bootstrap_samples: int = Field(1000, ge=1)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an evaluation found, and all that is needed to repeat it.
+
+    Attributes:
+        protocol: How it was done.
+        data_fingerprint: SHA-256 over the records.
+        code_version: Of this package, by git where there is a repository.
+        created: When, UTC.
+        rows: Tidy rows, see `training.metrics.ROW`.
+        skipped: Records without enough windows.
+        seconds: To learn and to predict, by model.
+    """
+
+    protocol: Protocol
+    data_fingerprint: str
+    code_version: str
+    created: datetime
+    rows: pd.DataFrame
+    skipped: list[Skipped]
+    seconds: dict[str, float]
+
+
+def load_protocol(path: Path) -> Protocol:
+    """Read a protocol from YAML.
+
+    Raises:
+        TwinError: The file cannot be read, or a setting is unknown or impossible.
+    """
+    try:
+        return Protocol.model_validate(yaml.safe_load(path.read_text()))
+    except (OSError, yaml.YAMLError) as error:
+        raise TwinError.of(str(path), f"not a readable protocol ({error})", "Check it.") from error
+    except ValidationError as error:
+        problems = [
+            Problem(
+                f"{path}: {'.'.join(map(str, each['loc'])) or 'protocol'}",
+                each["msg"],
+                "See configs/protocols/last-fifth.yaml for what a protocol holds.",
+            )
+            for each in error.errors()
+        ]
+        raise TwinError(problems) from error
+
+
+def evaluate(
+    records: Sequence[Record],
+    protocol: Protocol,
+    models: Mapping[str, FitFunction],
+    progress: Progress | None = None,
+) -> Report:
+    """Fit the protocol's peers and further models on the same windows, and score them.
+
+    Args:
+        records: Of any people; those without enough windows are skipped and named.
+        protocol: How.
+        models: Further models by name, such as the twin.
+        progress: Where to show how far it is.
+
+    Raises:
+        HistoryError: No record has enough windows.
+        ModelError: A model is unknown, or does not predict every window.
+    """
+    split = split_by_time(records, protocol)
+    if not split.score.participants:
+        reasons = [Problem(each.participant, each.reason, "Send more.") for each in split.skipped]
+        raise HistoryError(reasons or [Problem("records", "there are none", "Send some.")])
+    fits = _peers(protocol) | dict(models)
+    tables, seconds = [], {}
+    progress = progress or Progress(disable=True)
+    task = progress.add_task("evaluate", total=len(fits))
+    for name, fit in fits.items():
+        progress.update(task, description=f"evaluate {name}")
+        began = time.perf_counter()
+        prediction = fit(split.learn)(split.score)
+        seconds[name] = time.perf_counter() - began
+        _check(name, prediction, split.score)
+        tables.append(
+            rows(
+                name,
+                split.score,
+                prediction,
+                protocol.split,
+                protocol.bootstrap_samples,
+                protocol.seed,
+            )
+        )
+        progress.advance(task)
+    return Report(
+        protocol=protocol,
+        data_fingerprint=fingerprint(records),
+        code_version=code_version(),
+        created=datetime.now(UTC),
+        rows=pd.concat(tables, ignore_index=True),
+        skipped=split.skipped,
+        seconds=seconds,
+    )
+
+
+def _peers(protocol: Protocol) -> dict[str, FitFunction]:
+    unknown = [name for name in protocol.peers if name not in PEERS]
+    if unknown:
+        raise ModelError.of("peers", f"no peer {unknown[0]!r}", f"Choose of {', '.join(PEERS)}.")
+    return {name: PEERS[name] for name in protocol.peers}
+
+
+def _check(name: str, prediction: Prediction, windows: Windows) -> None:
+    shape = (len(windows), len(windows.horizons_min))
+    if prediction.mean.shape != shape:
+        what = f"predicts {tuple(prediction.mean.shape)} values where {shape} were asked"
+        raise ModelError.of(name, what, "Return one mean per window and horizon.")
+    spread = prediction.quantiles if prediction.quantiles is not None else prediction.mean
+    for values in (prediction.mean, spread):
+        if not bool(torch.isfinite(values).all()):
+            raise ModelError.of(name, "predicts values that are not finite", "Train it again.")
+
+
+def code_version() -> str:
+    """`git describe` where the code lies in a repository, otherwise the package's version."""
+    try:
+        described = subprocess.run(  # noqa: S603
+            ["git", "describe", "--always", "--dirty", "--tags"],  # noqa: S607
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return version("hybridtwin")
+    return described.stdout.strip()
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Write a report as JSON."""
+    content: dict[str, Any] = {
+        "protocol": report.protocol.model_dump(mode="json"),
+        "data_fingerprint": report.data_fingerprint,
+        "code_version": report.code_version,
+        "created": report.created.isoformat(timespec="seconds"),
+        "seconds": {name: round(value, 2) for name, value in report.seconds.items()},
+        "skipped": [asdict(each) for each in report.skipped],
+        "rows": report.rows.to_dict(orient="records"),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
