@@ -105,3 +105,9 @@ def load_patients(names: Sequence[str] | None = None) -> Patients:
     rows.columns = rows.columns.str.lower()
     arrays = {name: rows[name].to_numpy(dtype=np.float64) for name in PARAMETERS}
     return Patients(tuple(rows.index), **arrays)
+
+
+def join(patients: Sequence[Patients]) -> Patients:
+    """Several sets of patients as one."""
+    arrays = {name: np.concatenate([getattr(one, name) for one in patients]) for name in PARAMETERS}
+    return Patients(tuple(name for one in patients for name in one.name), **arrays)
