@@ -82,7 +82,7 @@ def _draw_meals(
 ) -> tuple[Array, Array, Array]:
     dates = _dates(grid)
     carbs, counted, logged = np.zeros((3, len(grid)))
-    weekend = np.where(dates.weekday >= 5, habits.weekend_later_min, 0)
+    weekend = np.where(dates.day_of_week >= 5, habits.weekend_later_min, 0)
     for meal in habits.meals:
         happens = rng.random(len(dates)) < meal.chance
         usual = meal.share * habits.carbs_g_day[patient.group[0]]
