@@ -18,7 +18,7 @@ _FIRST = (
     *("adult-07", "adolescent-10", "adult-03", "child-06", "adolescent-02", "adult-10"),
 )
 # Positions in the clinic.
-_STRONG_NIGHT_BASAL = {0: 1.6, 3: 1.6}
+_STRONG_NIGHT_BASAL = {3: 1.6, 9: 1.6}
 _OVERDOSED_TONIGHT = {1: 50, 4: 35, 7: 75}  # minutes before the end
 _STALE_SENSOR = 6
 _NO_BASAL = 8
@@ -30,7 +30,7 @@ def clinic(
 ) -> list[VirtualPerson]:
     """People of all ages whose records end at one moment, with the truth of the night after it.
 
-    Among the first nine, two have too strong a basal at night, three have just taken too large a
+    Among the first ten, two have too strong a basal at night, three have just taken too large a
     correction, one has a sensor that last read three hours ago, one does not record basal.
 
     Args:

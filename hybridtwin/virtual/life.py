@@ -2,14 +2,16 @@
 
 Every person eats, counts, forgets, corrects and treats lows by what the sensor shows, so that the
 records have the faults of real ones, while the truth says what really happened and what would
-have happened: `replay` runs the same body through the same days with other doses or meals.
+have happened (`truth.replay`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.record import Record
@@ -17,69 +19,20 @@ from hybridtwin.units import STEP_MIN, steps
 from hybridtwin.virtual.days import Days, draw_days
 from hybridtwin.virtual.diary import Diary, to_record
 from hybridtwin.virtual.habits import Habits, Traits, draw_traits
-from hybridtwin.virtual.patients import Array, Patients, join
+from hybridtwin.virtual.patients import Array, Patients
+from hybridtwin.virtual.reactions import bolus, rescue, settings
 from hybridtwin.virtual.sensor import Sensor, draw_sensor, read
+from hybridtwin.virtual.truth import Truth
 from hybridtwin.virtual.uva_padova import (
     COMPARTMENTS,
     EATING_RATE_G_MIN,
-    State,
     basal_state,
-    basal_u_min,
     glucose_mg_dl,
-    simulate,
     step,
 )
 
 TIME_ZONE = "Europe/Berlin"
 _STEP = pd.Timedelta(minutes=STEP_MIN)
-_BOLUS_STEP_U = 0.05
-_BOLUS_MAX_U = 25.0
-_DEEP_LOW_MG_DL = 54.0
-_LEAST_CHASED_MG_DL = 60.0
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What really happened to one person, on a grid of T steps of 5 minutes.
-
-    Attributes:
-        patient: The one patient.
-        start: Instant of step 0, UTC.
-        glucose_mg_dl: (T,) interstitial glucose: what a sensor without error reads.
-        carbs_g_min: (5 T,) carbohydrate eaten per minute.
-        insulin_u_min: (5 T,) insulin given per minute, basal and boluses.
-        sensitivity: (T,) factor on insulin's action.
-        compartments: (T, 13) the body's compartments.
-        meal_mg: (T,) the meal being digested.
-        eating: (T,) whether the minute before was spent eating.
-    """
-
-    patient: Patients
-    start: pd.Timestamp
-    glucose_mg_dl: Array
-    carbs_g_min: Array
-    insulin_u_min: Array
-    sensitivity: Array
-    compartments: Array
-    meal_mg: Array
-    eating: Array
-
-    def __len__(self) -> int:
-        return len(self.glucose_mg_dl)
-
-    def index(self, time: pd.Timestamp) -> int:
-        """The step nearest to an instant."""
-        return steps((time - self.start) / pd.Timedelta(minutes=1))
-
-    def state(self, index: int) -> State:
-        """The body at a step."""
-        here = slice(index, index + 1)
-        return State(self.compartments[here].T, self.meal_mg[here], self.eating[here])
-
-    def inputs(self, begin: int, minutes: int) -> tuple[Array, Array]:
-        """(minutes,) carbohydrate g/min and insulin U/min from step `begin` on; copies."""
-        span = slice(begin * STEP_MIN, begin * STEP_MIN + minutes)
-        return self.carbs_g_min[span].copy(), self.insulin_u_min[span].copy()
 
 
 @dataclass(frozen=True)
@@ -159,74 +112,56 @@ def _run(
     """Live through the grid, everyone at once.
 
     Args:
-        chance: (T, 4, P) uniform numbers: noticing a low, logging its treatment, its size,
-            correcting a high.
+        chance: (T, 4, P) uniform numbers: noticing a low, the size of its treatment, logging
+            it, correcting a high.
     """
     count, size = len(grid), len(patients)
-    carbs, counted, logged, overdose, basal_u_h, sensitivity, awake = (
-        np.stack([getattr(days, name) for days in planned], axis=-1)
-        for name in (
-            "carbs_g",
-            "counted_g",
-            "logged_g",
-            "overdose",
-            "basal_u_h",
-            "sensitivity",
-            "awake",
-        )
+    carbs, counted, logged, overdose, basal_u_h, sensitivity, awake = _stack(
+        planned,
+        ("carbs_g", "counted_g", "logged_g", "overdose", "basal_u_h", "sensitivity", "awake"),
     )
-    gain, bias, works = (
-        np.stack([getattr(sensor, name) for sensor in sensors], axis=-1)
-        for name in ("gain", "bias_mg_dl", "works")
-    )
-    ratio = np.array([one.ratio_factor for one in traits]) / patients.cr
-    eager = np.array([one.corrects for one in traits])
-    fall = fall_per_unit(patients)
-    portion = np.array([habits.rescue_g[group] for group in patients.group])
+    gain, bias, works = _stack(sensors, ("gain", "bias_mg_dl", "works"))
+    by = settings(patients, traits, habits)
 
-    reading, glucose, bolus = np.empty((3, count, size))
-    eaten, given = np.empty((2, count * STEP_MIN, size))
-    meal_mg, eating = np.empty((2, count, size))
+    reading, glucose, dose, meal_mg, eating = np.empty((5, count, size))
     compartments = np.empty((count, len(COMPARTMENTS), size))
+    eaten, given = np.empty((2, count * STEP_MIN, size))
     state = basal_state(patients)
     plate, on_board = np.zeros((2, size))
-    last_rescue, last_correction = np.full((2, size), -np.inf)
+    last_rescue, last_bolus = np.full((2, size), -np.inf)
     fading = np.exp(-STEP_MIN / habits.insulin_on_board_min)
 
     for k in range(count):
+        minute = k * STEP_MIN
         compartments[k], meal_mg[k], eating[k] = state.compartments, state.meal_mg, state.eating
         glucose[k] = glucose_mg_dl(state, patients)
-        shown = reading[k] = read(glucose[k], gain[k], bias[k], works[k])
-        minute = k * STEP_MIN
+        reading[k] = read(glucose[k], gain[k], bias[k], works[k])
 
-        low = (shown < habits.rescue_below_mg_dl) | (
-            awake[k] & (glucose[k] < habits.felt_below_mg_dl)
+        grams = rescue(
+            reading[k], glucose[k], awake[k], minute - last_rescue, chance[k, :2], by, habits
         )
-        asleep = np.where(shown < _DEEP_LOW_MG_DL, habits.notice_asleep_deep, habits.notice_asleep)
-        notices = chance[k, 0] < np.where(awake[k], habits.notice_awake, asleep)
-        rescue = low & notices & (minute - last_rescue >= habits.rescue_again_min)
-        last_rescue[rescue] = minute
-        grams = np.where(rescue, np.round(portion * (0.8 + 0.6 * chance[k, 2])), 0)
-        logged[k] += np.where(chance[k, 1] < habits.rescue_logged, grams, 0)
+        last_rescue[grams > 0] = minute
+        logged[k] += np.where(chance[k, 2] < habits.rescue_logged, grams, 0)
         plate = plate + carbs[k] + grams
 
-        with_meal = counted[k] > 0
-        high = awake[k] & (shown > habits.correct_above_mg_dl) & (chance[k, 3] < eager)
-        correct = high & (minute - last_correction >= habits.correct_again_min)
-        excess = np.where(np.isnan(shown), 0, shown - habits.target_mg_dl) / fall
-        needed = np.maximum(excess - on_board, 0)
-        dose = counted[k] * ratio + np.where(correct | with_meal, needed, 0)
-        dose = np.where((shown < habits.rescue_below_mg_dl) & with_meal, dose * 0.7, dose)
-        dose += overdose[k] * np.maximum(excess, _LEAST_CHASED_MG_DL / fall)
-        dose = np.minimum(np.round(dose / _BOLUS_STEP_U) * _BOLUS_STEP_U, _BOLUS_MAX_U)
-        last_correction[dose > 0] = minute
-        on_board = on_board * fading + dose
-        bolus[k] = dose
+        dose[k] = bolus(
+            reading[k],
+            counted[k],
+            overdose[k],
+            awake[k],
+            minute - last_bolus,
+            on_board,
+            chance[k, 3],
+            by,
+            habits,
+        )
+        last_bolus[dose[k] > 0] = minute
+        on_board = on_board * fading + dose[k]
 
         for m in range(minute, minute + STEP_MIN):
             eaten[m] = np.minimum(plate, EATING_RATE_G_MIN)
             plate = plate - eaten[m]
-            given[m] = basal_u_h[k] / 60 + (dose if m == minute else 0)
+            given[m] = basal_u_h[k] / 60 + (dose[k] if m == minute else 0)
             state = step(state, eaten[m], given[m], sensitivity[k], patients)
 
     truths = [
@@ -243,60 +178,9 @@ def _run(
         )
         for person in range(size)
     ]
-    return Diary(reading, bolus, logged, basal_u_h), truths
+    return Diary(reading, dose, logged, basal_u_h), truths
 
 
-def fall_per_unit(patients: Patients) -> Array:
-    """(P,) mg/dL by which one unit lowers steady glucose at most: what people learn in years."""
-    dose, minutes = 0.1, 480
-    insulin = np.tile(basal_u_min(patients), (minutes, 1))
-    insulin[0] += dose
-    states = simulate(basal_state(patients), np.zeros_like(insulin), insulin, patients)
-    lowest = np.min([glucose_mg_dl(state, patients) for state in states], axis=0)
-    fall: Array = (patients.gpb / patients.vg - lowest) / dose
-    return fall
-
-
-def replay(
-    truths: Sequence[Truth], begins: Sequence[int], carbs_g_min: Array, insulin_u_min: Array
-) -> Array:
-    """What would have happened: the same bodies and days, with other meals or doses.
-
-    People do not react in a replay: everything they do is in the inputs, and what is not there
-    (such as the treatment of a low) is not done. With the inputs that `Truth.inputs` returns,
-    the glucose is exactly the true one.
-
-    Args:
-        truths: B people, the same one as often as there are futures of them.
-        begins: B steps at which the futures begin.
-        carbs_g_min: (B, M) carbohydrate eaten per minute, M a multiple of 5.
-        insulin_u_min: (B, M) insulin given per minute, basal included.
-
-    Returns:
-        (B, M / 5 + 1) interstitial glucose in mg/dL, from the common beginning on.
-
-    Raises:
-        ValueError: A future reaches beyond what its person has lived.
-    """
-    count = carbs_g_min.shape[1] // STEP_MIN
-    if any(
-        begin < 0 or begin + count > len(truth) for truth, begin in zip(truths, begins, strict=True)
-    ):
-        raise ValueError(f"a future of {count} steps reaches beyond the days that were lived")
-    patients = join([truth.patient for truth in truths])
-    begun = [truth.state(begin) for truth, begin in zip(truths, begins, strict=True)]
-    state = State(
-        np.concatenate([one.compartments for one in begun], axis=1),
-        np.concatenate([one.meal_mg for one in begun]),
-        np.concatenate([one.eating for one in begun]),
-    )
-    sensitivity = np.stack(
-        [
-            truth.sensitivity[begin : begin + count]
-            for truth, begin in zip(truths, begins, strict=True)
-        ],
-        axis=-1,
-    ).repeat(STEP_MIN, axis=0)
-    states = simulate(state, carbs_g_min.T, insulin_u_min.T, patients, sensitivity)
-    on_grid = [one for minute, one in enumerate(states) if minute % STEP_MIN == 0]
-    return np.stack([glucose_mg_dl(one, patients) for one in on_grid], axis=-1)
+def _stack(people: Sequence[object], names: Sequence[str]) -> list[NDArray[Any]]:
+    """The named arrays (T,) of P people, each as (T, P)."""
+    return [np.stack([getattr(one, name) for one in people], axis=-1) for name in names]

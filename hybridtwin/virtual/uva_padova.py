@@ -147,7 +147,8 @@ def derivative(
     rate[11] = p.kd * skin1 - p.ka2 * skin2
     rate[12] = p.ksc * (gp - sensed)
     # Uptake without insulin goes on at any glucose; what is not there cannot be taken up.
-    rate[3:5] = np.where(x[3:5] > 0, rate[3:5], np.maximum(rate[3:5], 0))
+    if x[3:5].min() <= 0:
+        rate[3:5] = np.where(x[3:5] > 0, rate[3:5], np.maximum(rate[3:5], 0))
     return rate
 
 

@@ -8,8 +8,9 @@ from hybridtwin.record import fingerprint
 from hybridtwin.timeline import CHANNEL, to_timeline
 from hybridtwin.virtual.days import draw_days
 from hybridtwin.virtual.habits import Habits, draw_traits
-from hybridtwin.virtual.life import live, replay
+from hybridtwin.virtual.life import live
 from hybridtwin.virtual.patients import load_patients
+from hybridtwin.virtual.truth import replay
 
 START = pd.Timestamp("2026-03-27T23:00Z")  # the clocks go forward in the night to 29 March
 NAMES = ["adult-03", "adolescent-05", "child-06", "adult-03"]
