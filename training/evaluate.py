@@ -1,7 +1,6 @@
 """Evaluation: several models learn from and are scored on the same windows of some records."""
 
 import json
-import logging
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -14,14 +13,17 @@ from typing import Any, Final
 import pandas as pd
 import torch
 import yaml
+from matplotlib.figure import Figure
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
 from pydantic import Field, ValidationError
 from rich.progress import Progress
 
 from hybridtwin.errors import HistoryError, ModelError, Problem, TwinError
 from hybridtwin.record import Record, fingerprint
-from training.metrics import ALL, mean_rows, rows
+from training.metrics import MEAN, rows
 from training.peers import PEERS
-from training.windows import FitFunction, Prediction, Skipped, Windows, WindowRule, split_by_time
+from training.windows import FitFunction, Prediction, Skipped, WindowRule, Windows, split_by_time
 
 TRACKING_URI: Final = "sqlite:///mlruns/mlflow.db"
 EXPERIMENT: Final = "evaluate"
@@ -157,7 +159,7 @@ def _check(name: str, prediction: Prediction, windows: Windows) -> None:
 def code_version() -> str:
     """`git describe` where the code lies in a repository, otherwise the package's version."""
     try:
-        described = subprocess.run(  # noqa: S603
+        described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--tags"],  # noqa: S607
             cwd=Path(__file__).parent,
             capture_output=True,
@@ -182,3 +184,67 @@ def write_report(report: Report, path: Path) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def log_report(report: Report, path: Path, uri: str = TRACKING_URI) -> str:
+    """Log a written report to MLflow: settings, means as metrics, the file and a figure.
+
+    Args:
+        report: What was found.
+        path: Where `write_report` wrote it.
+        uri: An SQLite tracking store; artifacts go beside its file.
+
+    Returns:
+        The run's id.
+    """
+    home = Path(uri.removeprefix("sqlite:///")).parent
+    home.mkdir(parents=True, exist_ok=True)
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    experiment_id = (
+        experiment.experiment_id
+        if experiment
+        else client.create_experiment(EXPERIMENT, (home / "artifacts").resolve().as_uri())
+    )
+    run = client.create_run(experiment_id, run_name=report.protocol.name).info.run_id
+    settings = report.protocol.model_dump(mode="json") | {
+        "data_fingerprint": report.data_fingerprint,
+        "code_version": report.code_version,
+        "skipped": len(report.skipped),
+    }
+    client.log_batch(
+        run,
+        metrics=[
+            Metric(f"{row.model}.{row.metric}.{row.horizon_min}.{row.cohort}", row.value, now, 0)
+            for now in [int(report.created.timestamp() * 1000)]
+            for row in _means(report).itertuples()
+        ],
+        params=[Param(key, str(value)) for key, value in settings.items()],
+    )
+    client.log_artifact(run, str(path))
+    client.log_figure(run, figure(report), "rmse.png")
+    client.set_terminated(run)
+    return str(run)
+
+
+def _means(report: Report) -> pd.DataFrame:
+    return report.rows[report.rows["participant"] == MEAN]
+
+
+def figure(report: Report) -> Figure:
+    """RMSE against the horizon, a panel for each cohort, with confidence intervals."""
+    means = _means(report)
+    means = means[means["metric"] == "rmse"]
+    cohorts = list(means["cohort"].unique())
+    drawn = Figure(figsize=(3.6 * len(cohorts), 3.4), layout="constrained")
+    panels = drawn.subplots(1, len(cohorts), squeeze=False, sharey=True)[0]
+    for panel, cohort in zip(panels, cohorts, strict=True):
+        for model, group in means[means["cohort"] == cohort].groupby("model", sort=False):
+            whiskers = [group["value"] - group["ci_low"], group["ci_high"] - group["value"]]
+            panel.errorbar(
+                group["horizon_min"], group["value"], yerr=whiskers, marker="o", label=model
+            )
+        panel.set(title=cohort, xlabel="horizon (min)")
+    panels[0].set_ylabel("RMSE (mg/dL)")
+    panels[0].legend()
+    return drawn

@@ -5,7 +5,7 @@ of one participant carry a confidence interval from resampled days, since window
 independent; rows of the mean over participants, from resampled participants.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -175,9 +175,3 @@ def _means(
 def _interval(drawn: Array) -> dict[str, float]:
     low, high = np.quantile(drawn, _INTERVAL)
     return {"ci_low": float(low), "ci_high": float(high)}
-
-
-def mean_rows(table: pd.DataFrame, cohort: str = ALL, metrics: Sequence[str] = ()) -> pd.DataFrame:
-    """The rows of a cohort's mean, of some metrics or of all."""
-    chosen = table[(table["participant"] == MEAN) & (table["cohort"] == cohort)]
-    return chosen[chosen["metric"].isin(metrics)] if metrics else chosen

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
@@ -21,14 +20,18 @@ from training.features import Floats, linear_features, tree_features
 from training.windows import FitFunction, Forecaster, Prediction, Windows
 
 Mask = NDArray[np.bool_]
-Regress = Callable[[Floats], Floats]
-"""From features (n, F) to a change in mg/dL (n,)."""
+Names = NDArray[np.str_]
+Regress = Callable[[Floats, Names], Floats]
+"""From features (n, F) and whose they are (n,) to a change in mg/dL (n,)."""
 
 LEVELS: Final = torch.linspace(0.05, 0.95, 19)
 HELD_OUT: Final = 0.15
 """Share of each person's learning windows, the latest, that models are tuned on."""
 RIDGE_ALPHA: Final = 100.0
+RIDGE_ALPHA_OWN: Final = 1000.0
 TREES_MAX: Final = 600
+CATEGORIES_MAX: Final = 255
+"""As many people as the trees can tell apart."""
 TREES: Final[dict[str, Any]] = {
     "learning_rate": 0.05,
     "max_leaf_nodes": 31,
@@ -49,43 +52,75 @@ def persistence(windows: Windows) -> Forecaster:
 
 
 def ridge(windows: Windows) -> Forecaster:
-    """Linear regression on six hours of history, one per horizon, all people pooled."""
+    """Linear regression on six hours of history, one per horizon.
 
-    def fit(features: Floats, change: Floats, held_out: Mask) -> tuple[Regress, Regress]:
-        def model(rows: Mask) -> Regress:
-            regression = make_pipeline(StandardScaler(), Ridge(RIDGE_ALPHA))
-            predict: Regress = regression.fit(features[rows], change[rows]).predict
-            return predict
+    One for all people, and for each a second one on what the first misses of that person: stronger
+    than either alone. Somebody who was not learnt from gets the first.
+    """
 
-        return model(~held_out), model(np.ones_like(held_out))
+    def fit(
+        features: Floats, people: Names, change: Floats, held_out: Mask
+    ) -> tuple[Regress, Regress]:
+        early = ~held_out
+        return (
+            _fit_ridge(features[early], people[early], change[early]),
+            _fit_ridge(features, people, change),
+        )
 
     return _regression(windows, linear_features, fit)
+
+
+def _fit_ridge(features: Floats, people: Names, change: Floats) -> Regress:
+    scaler = StandardScaler().fit(features)
+    scaled = scaler.transform(features)
+    everyone = Ridge(RIDGE_ALPHA).fit(scaled, change)
+    missed = change - everyone.predict(scaled)
+    own = {
+        name: Ridge(RIDGE_ALPHA_OWN).fit(scaled[people == name], missed[people == name])
+        for name in np.unique(people)
+    }
+
+    def predict(asked: Floats, asked_people: Names) -> Floats:
+        scaled = scaler.transform(asked)
+        expected = np.asarray(everyone.predict(scaled))
+        for name in np.unique(asked_people):
+            rows = asked_people == name
+            if name in own:
+                expected[rows] += own[name].predict(scaled[rows])
+        return expected
+
+    return predict
 
 
 def trees(windows: Windows) -> Forecaster:
     """Boosted trees on history and its summaries, one ensemble per horizon, all people pooled.
 
-    Their number is found on the held-out windows; then they learn from all.
+    They may split by person. Their number is found on the held-out windows; then they learn from
+    all. Somebody who was not learnt from is a person not known.
     """
 
-    def fit(features: Floats, change: Floats, held_out: Mask) -> tuple[Regress, Regress]:
+    def fit(
+        features: Floats, people: Names, change: Floats, held_out: Mask
+    ) -> tuple[Regress, Regress]:
+        code = {name: float(index) for index, name in enumerate(np.unique(people))}
         # A channel that nobody has is an empty column, which the trees refuse.
         useful = ~np.isnan(features[~held_out]).all(axis=0)
-        features = features[:, useful]
+
+        def read(asked: Floats, asked_people: Names) -> Floats:
+            own = np.array([code.get(name, np.nan) for name in asked_people], dtype=np.float32)
+            return np.column_stack([own, asked[:, useful]])
+
+        table = read(features, people)
+        settings = TREES | {"categorical_features": [0] if len(code) <= CATEGORIES_MAX else None}
         early = HistGradientBoostingRegressor(
-            max_iter=TREES_MAX, early_stopping=True, n_iter_no_change=25, **TREES
-        ).fit(
-            features[~held_out],
-            change[~held_out],
-            X_val=features[held_out],
-            y_val=change[held_out],
-        )
+            max_iter=TREES_MAX, early_stopping=True, n_iter_no_change=25, **settings
+        ).fit(table[~held_out], change[~held_out], X_val=table[held_out], y_val=change[held_out])
         best = max(int(np.argmax(early.validation_score_)), 1)
-        full = HistGradientBoostingRegressor(max_iter=best, early_stopping=False, **TREES)
-        full.fit(features, change)
+        full = HistGradientBoostingRegressor(max_iter=best, early_stopping=False, **settings)
+        full.fit(table, change)
         return (
-            lambda asked: np.asarray(early.predict(asked[:, useful])),
-            lambda asked: np.asarray(full.predict(asked[:, useful])),
+            lambda *asked: np.asarray(early.predict(read(*asked))),
+            lambda *asked: np.asarray(full.predict(read(*asked))),
         )
 
     return _regression(windows, tree_features, fit)
@@ -101,34 +136,41 @@ PEERS: Final[dict[str, FitFunction]] = {
 def _regression(
     windows: Windows,
     read: Callable[[Windows], Floats],
-    fit: Callable[[Floats, Floats, Mask], tuple[Regress, Regress]],
+    fit: Callable[[Floats, Names, Floats, Mask], tuple[Regress, Regress]],
 ) -> Forecaster:
     """A forecaster of regressions, one per horizon.
 
     Args:
         windows: To learn from.
         read: Their features (W, F).
-        fit: From features, changes and what is held out to two regressions: one that did not
-            learn from what is held out, and the one to keep.
+        fit: From features, people, changes and what to hold out to two regressions: one that
+            learnt without what is held out, and the one to keep.
     """
-    features = read(windows)
-    held_out = _latest(windows)
+    features, people = read(windows), _people(windows)
     changes = (windows.targets_mg_dl - windows.last_mg_dl[:, None]).numpy()
     kept: list[Regress] = []
     errors = np.full_like(changes, np.nan)
     for column, change in enumerate(changes.T):
-        known = ~np.isnan(change)
-        early, full = fit(features[known], change[known], held_out[known])
+        known = np.flatnonzero(~np.isnan(change))
+        held_out = _latest(windows.take(torch.from_numpy(known)))
+        early, full = fit(features[known], people[known], change[known], held_out)
         kept.append(full)
-        late = known & held_out
-        errors[late, column] = change[late] - early(features[late])
+        late = known[held_out]
+        errors[late, column] = change[late] - early(features[late], people[late])
 
     def expect(asked: Windows) -> Tensor:
-        asked_features = read(asked)
-        expected = np.column_stack([predict(asked_features) for predict in kept])
+        asked_features, asked_people = read(asked), _people(asked)
+        expected = np.column_stack([predict(asked_features, asked_people) for predict in kept])
         return asked.last_mg_dl[:, None] + torch.from_numpy(expected).float()
 
     return _with_spread(expect, torch.from_numpy(errors))
+
+
+def _people(windows: Windows) -> Names:
+    """(W,) whose each window is."""
+    pairs = zip(windows.cohorts, windows.participants, strict=True)
+    names: Names = np.array(["/".join(pair) for pair in pairs])
+    return np.take(names, windows.person.numpy())
 
 
 def _latest(windows: Windows) -> Mask:
@@ -136,9 +178,9 @@ def _latest(windows: Windows) -> Mask:
     late = np.zeros(len(windows), dtype=bool)
     for person in range(len(windows.participants)):
         rows = windows.of(person).numpy()
-        late[rows] = windows.anchor.numpy()[rows] >= np.quantile(
-            windows.anchor.numpy()[rows], 1 - HELD_OUT
-        )
+        if len(rows):
+            anchor = windows.anchor[rows].numpy()
+            late[rows] = anchor > np.quantile(anchor, 1 - HELD_OUT)
     return late
 
 

@@ -37,7 +37,9 @@ class WindowRule(BaseModel):
     )
     learn_stride: int = Field(1, ge=1, description="Every how many anchors to learn from.")
     score_stride: int = Field(1, ge=1, description="Every how many anchors to score.")
-    min_windows: int = Field(24, ge=1, description="Fewer to learn from or to score: skipped.")
+    min_windows: int = Field(
+        24, ge=10, description="Fewer targets at a horizon to learn from or to score: skipped."
+    )
 
 
 @dataclass(frozen=True)
@@ -147,9 +149,13 @@ def split_by_time(records: Sequence[Record], rule: WindowRule) -> Split:
         found = anchors(timeline, rule)
         to_score = found[found >= border][:: rule.score_stride]
         to_learn = anchors(past, rule)[:: rule.learn_stride]
-        if min(len(to_learn), len(to_score)) < rule.min_windows:
-            counts = f"{len(to_learn)} windows to learn from and {len(to_score)} to score"
-            skipped.append(_skip(record, f"{counts}, needs {rule.min_windows} of each"))
+        counts = _fewest(past, to_learn, rule), _fewest(timeline, to_score, rule)
+        if min(counts) < rule.min_windows:
+            reason = (
+                f"{counts[0]} windows to learn from and {counts[1]} to score at a horizon, "
+                f"needs {rule.min_windows} of each"
+            )
+            skipped.append(_skip(record, reason))
             continue
         kept.append(record)
         learn.append((past, to_learn))
@@ -192,6 +198,12 @@ def history_known(timeline: Timeline, history_min: int) -> Tensor:
         covered = _past_sum(timeline.original.double(), COVERAGE_STEPS) > 0
         share[length:] = (_past_sum(covered.double(), length) / length)[length:].float()
     return share
+
+
+def _fewest(timeline: Timeline, anchor: Tensor, rule: WindowRule) -> int:
+    """How many of the anchors have a target, at the horizon with the fewest."""
+    targets = [_readings(timeline, anchor + steps(horizon)) for horizon in rule.horizons_min]
+    return min(int((~target.isnan()).sum()) for target in targets)
 
 
 def _past_sum(values: Tensor, length: int) -> Tensor:
