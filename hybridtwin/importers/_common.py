@@ -66,11 +66,12 @@ def header(path: Path) -> str:
         return ""
 
 
-def read_csv(path: Path, columns: set[str], separator: str = ",") -> pd.DataFrame:
+def read_csv(path: Path, texts: set[str], numbers: set[str], separator: str = ",") -> pd.DataFrame:
     """A CSV file's rows as they stand.
 
     Raises:
-        ImportFormatError: It is empty, not text, broken, or lacks one of `columns`.
+        ImportFormatError: It is empty, not text, broken, lacks one of the columns, or has text
+            where a number belongs.
     """
     try:
         rows = pd.read_csv(path, sep=separator, encoding="utf-8-sig", low_memory=False)
@@ -82,7 +83,7 @@ def read_csv(path: Path, columns: set[str], separator: str = ",") -> pd.DataFram
         raise ImportFormatError.of(
             str(path), f"not a readable CSV file ({error})", "Export or download it again."
         ) from error
-    lacking = sorted(columns - set(rows.columns))
+    lacking = sorted((texts | numbers) - set(rows.columns))
     if lacking:
         raise ImportFormatError.of(
             str(path),
@@ -93,7 +94,20 @@ def read_csv(path: Path, columns: set[str], separator: str = ",") -> pd.DataFram
         raise ImportFormatError.of(
             str(path), "has a heading but no rows", "Export or download it again."
         )
-    return rows
+    return rows.assign(**{name: _as_numbers(rows[name], path) for name in sorted(numbers)})
+
+
+def _as_numbers(values: pd.Series, path: Path) -> pd.Series:
+    parsed = pd.to_numeric(values, errors="coerce")
+    wrong = parsed.isna() & values.notna()
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise ImportFormatError.of(
+            f"{path}, row {row + 2}, {values.name}",
+            f"{values.iloc[row]!r} is not a number",
+            "Correct or empty this field.",
+        )
+    return parsed.astype(float)
 
 
 def parse_times(
@@ -291,7 +305,7 @@ def build(
         "activity": activity if activity is not None else table("activity"),
     }
     for what, rows in counted.items():
-        notes.add("read", what, len(rows), "kept")
+        notes.add("read", what, len(rows), "kept in the record")
     spans = [
         logged("bolus", boluses["time"].drop_duplicates()),
         logged("meals", meals["time"].drop_duplicates()),
@@ -330,7 +344,7 @@ def metadata(path: Path, name: str) -> dict[str, dict[str, object]]:
     for folder in (path, *path.parents[:3]):
         file = folder / name
         if file.is_file():
-            rows = read_csv(file, {"person_id", "age", "gender", "hba1c_%"})
+            rows = read_csv(file, {"person_id", "gender"}, {"age", "hba1c_%"})
             return {
                 str(row["person_id"]): {
                     "age_years": row["age"],

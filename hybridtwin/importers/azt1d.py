@@ -18,7 +18,8 @@ from hybridtwin.importers import _common as common
 from hybridtwin.record import Record
 
 ZONE: Final = "America/Phoenix"
-_COLUMNS: Final = {"EventDateTime", "Basal", "BolusType", "TotalBolusInsulinDelivered", "CarbSize"}
+_TEXTS: Final = {"EventDateTime", "BolusType"}
+_NUMBERS: Final = {"Basal", "TotalBolusInsulinDelivered", "CorrectionDelivered", "CarbSize"}
 _GLUCOSE_NAMES: Final = {"Readings (CGM / BGM)": "CGM"}
 _MILLI_ABOVE_U_H: Final = 10.0
 """The pump gives 15 U/h at most; the set's true rates stay below 7, its mU/h begin at 13."""
@@ -54,11 +55,12 @@ def _read_person(file: Path, people: dict[str, dict[str, object]]) -> Record:
             str(file), "the name holds no subject number", "Name it as published: Subject 1.csv."
         )
     notes = common.Notes()
-    rows = common.read_csv(file, _COLUMNS).rename(columns=_GLUCOSE_NAMES)
+    rows = common.read_csv(file, _TEXTS, _NUMBERS).rename(columns=_GLUCOSE_NAMES)
     if "CGM" not in rows:
         raise ImportFormatError.of(
             str(file), "lacks a glucose column", "Expected CGM or Readings (CGM / BGM)."
         )
+    notes.add("read", "row", len(rows), "in the file")
     rows = rows.assign(wall=common.parse_times(rows["EventDateTime"], file))
     repeated = rows.duplicated()
     notes.add("dropped", "row", int(repeated.sum()), "exact duplicate of another row")
@@ -89,7 +91,7 @@ def _boluses(rows: pd.DataFrame, notes: common.Notes) -> pd.DataFrame:
     given = pd.DataFrame(
         {
             "time": rows["time"],
-            "dose_u": rows["TotalBolusInsulinDelivered"].astype(float),
+            "dose_u": rows["TotalBolusInsulinDelivered"],
             "duration_min": 0.0,
             "automatic": kind.str.startswith("Automatic"),
         }
@@ -109,21 +111,21 @@ def _extended(rows: pd.DataFrame, given: pd.DataFrame, percent: pd.Series) -> pd
     """The rest of extended boluses: the delivered food part is `percent` of the whole."""
     share = percent[percent.between(1, 99)] / 100
     rows, given = rows.loc[share.index], given.loc[share.index]
-    at_once = given["dose_u"] - rows["CorrectionDelivered"].fillna(0).astype(float)
+    at_once = given["dose_u"] - rows["CorrectionDelivered"].fillna(0)
     rest = at_once * (1 - share) / share
     return given.assign(dose_u=rest, duration_min=_EXTENDED_MIN)[rest > 0]
 
 
 def _meals(rows: pd.DataFrame, notes: common.Notes) -> pd.DataFrame:
     eaten = rows[rows["CarbSize"] > 0]
-    meals = pd.DataFrame({"time": eaten["time"], "carbs_g": eaten["CarbSize"].astype(float)})
+    meals = pd.DataFrame({"time": eaten["time"], "carbs_g": eaten["CarbSize"]})
     if meals.empty:
         notes.missing("meals", "no carbohydrates in the file: unknown, not zero")
     return common.tidy_meals(meals, notes)
 
 
 def _basal(rows: pd.DataFrame, notes: common.Notes) -> pd.DataFrame:
-    rate = rows["Basal"].astype(float)
+    rate = rows["Basal"]
     first = rate.first_valid_index()
     if first is None:
         notes.missing("basal", "no basal in the file: unknown, not zero")

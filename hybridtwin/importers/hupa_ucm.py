@@ -21,8 +21,7 @@ from hybridtwin.record import Record
 from hybridtwin.units import STEP_MIN
 
 ZONE: Final = "Europe/Madrid"
-_COLUMNS: Final = {
-    "time",
+_NUMBERS: Final = {
     "glucose",
     "calories",
     "heart_rate",
@@ -74,7 +73,8 @@ def _read_person(file: Path, people: dict[str, dict[str, object]]) -> Record:
             str(file), "the name holds no number", "Name it as published: HUPA0001P.csv."
         )
     notes = common.Notes()
-    rows = common.read_csv(file, _COLUMNS, ";")
+    rows = common.read_csv(file, {"time"}, _NUMBERS, ";")
+    notes.add("read", "row", len(rows), "in the file")
     rows["wall"] = common.parse_times(rows["time"], file)
     rows = rows.drop_duplicates("wall").sort_values("wall").reset_index(drop=True)
     value = rows["glucose"].to_numpy(dtype=float)
@@ -181,7 +181,7 @@ def _boluses(rows: pd.DataFrame, notes: common.Notes) -> pd.DataFrame:
 
 def _meals(rows: pd.DataFrame, notes: common.Notes) -> pd.DataFrame:
     eaten = rows[rows["carb_input"] > 0]
-    meals = pd.DataFrame({"time": eaten["time"], "carbs_g": eaten["carb_input"].astype(float)})
+    meals = pd.DataFrame({"time": eaten["time"], "carbs_g": eaten["carb_input"]})
     meals = _unless_marks(meals, "carbs_g", "meals", notes)
     if meals["carbs_g"].median() >= _GRAMS_FROM_MEDIAN:
         notes.add("read", "meal unit", len(meals), "entries are grams, judging by their median")
@@ -208,7 +208,7 @@ def _constant_run(rate: pd.Series) -> float:
 
 
 def _basal(rows: pd.DataFrame, notes: common.Notes) -> pd.DataFrame:
-    rate = rows["basal_rate"].astype(float)
+    rate = rows["basal_rate"]
     if not (rate > 0).any():
         notes.missing("basal", "none in the file: unknown, not zero")
         return common.merge_rates(pd.DataFrame())
@@ -224,7 +224,7 @@ def _basal(rows: pd.DataFrame, notes: common.Notes) -> pd.DataFrame:
 def _activity(rows: pd.DataFrame, notes: common.Notes) -> pd.DataFrame:
     """What the band saw; its clock follows the phone's, which changes by itself."""
     rows = rows[~common.skipped_hour(rows["wall"], ZONE)].reset_index(drop=True)
-    heart = rows["heart_rate"].astype(float)
+    heart = rows["heart_rate"]
     straight = (heart.diff().diff().abs() < _KINK).to_numpy(copy=True)
     straight |= np.roll(straight, -1) | np.roll(straight, -2)
     run = pd.Series(straight).ne(pd.Series(straight).shift()).cumsum()
@@ -239,8 +239,8 @@ def _activity(rows: pd.DataFrame, notes: common.Notes) -> pd.DataFrame:
             "time": common.to_utc(rows["wall"], ZONE, notes, "activity"),
             "duration_min": float(STEP_MIN),
             "heart_rate_bpm": heart.mask(filled),
-            "steps": rows["steps"].astype(float),
-            "energy_kcal": rows["calories"].astype(float),
+            "steps": rows["steps"],
+            "energy_kcal": rows["calories"],
         }
     )
     return activity[~off]

@@ -42,6 +42,8 @@ def read(path: Path) -> Iterator[Record]:
     profiles = [one for file in sided["profile"] for one in _documents(file)]
 
     notes = common.Notes()
+    notes.add("read", "entry", len(entries), "in the files")
+    notes.add("read", "treatment", len(treatments), "in the files")
     events = _events(treatments, notes)
     for kind, found in sided.items():
         if not found:

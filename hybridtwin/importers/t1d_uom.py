@@ -80,7 +80,9 @@ class _Reader:
         self.files = files
         self.others = others
         self.notes = common.Notes()
-        self.watch = self._csv("activity", {"start_time_s", "start_time_offset_s", "step_count"})
+        self.watch = self._csv(
+            "activity", set(), {"start_time_s", "start_time_offset_s", "duration_s", "step_count"}
+        )
         self.zone = _zone_of(self.watch)
         self.unadjusted = False
         self.span: tuple[pd.Timestamp, pd.Timestamp] | None = None
@@ -109,12 +111,13 @@ class _Reader:
             self._activity(),
         )
 
-    def _csv(self, kind: str, columns: set[str]) -> pd.DataFrame:
+    def _csv(self, kind: str, texts: set[str], numbers: set[str]) -> pd.DataFrame:
         """A file's rows, or none where the person has no such file."""
         if kind not in self.files:
             self.notes.missing(kind, "no file: unknown, not zero")
-            return pd.DataFrame(columns=sorted(columns))
-        rows = common.read_csv(self.files[kind], columns)
+            return pd.DataFrame(columns=sorted(texts | numbers))
+        rows = common.read_csv(self.files[kind], texts, numbers)
+        self.notes.add("read", f"{kind} row", len(rows), "in the file")
         return rows.drop(columns=[name for name in rows if name.startswith("Unnamed")])
 
     def _wall(self, kind: str, texts: pd.Series) -> pd.Series:
@@ -127,12 +130,12 @@ class _Reader:
         return common.to_utc(wall, self.zone, self.notes, what)
 
     def _glucose(self) -> pd.DataFrame:
-        rows = self._csv("glucose", {"bg_ts", "value"})
+        rows = self._csv("glucose", {"bg_ts"}, {"value"})
         if rows.empty:
             return table("glucose")
         wall = self._wall("glucose", rows["bg_ts"])
         self.unadjusted = int(common.skipped_hour(wall, self.zone).sum()) > 2
-        rows = rows.assign(wall=wall, mg_dl=rows["value"].astype(float) * MG_DL_PER_MMOL_L)
+        rows = rows.assign(wall=wall, mg_dl=rows["value"] * MG_DL_PER_MMOL_L)
         self.notes.add("mended", "glucose", len(rows), "mmol/L converted to mg/dL")
         if _conflicting(rows):
             rows = self._without_others(rows)
@@ -146,7 +149,9 @@ class _Reader:
     def _without_others(self, rows: pd.DataFrame) -> pd.DataFrame:
         """One stream of two that contradict each other: not the one in another person's file."""
         for file in self.others:
-            other = common.read_csv(file, {"bg_ts", "value"})[["bg_ts", "value"]].drop_duplicates()
+            other = common.read_csv(file, {"bg_ts"}, {"value"})[
+                ["bg_ts", "value"]
+            ].drop_duplicates()
             shared = rows[["bg_ts", "value"]].merge(other, how="left", indicator=True)["_merge"]
             foreign = (shared == "both").to_numpy()
             if foreign.sum() < 0.5 * len(other):
@@ -165,9 +170,9 @@ class _Reader:
             return rows.iloc[:0]
         return rows
 
-    def _diary(self, kind: str, columns: set[str], amount: str) -> pd.DataFrame:
+    def _diary(self, kind: str, texts: set[str], numbers: set[str], amount: str) -> pd.DataFrame:
         """Rows of a hand-kept file with mended dates and a stated amount."""
-        rows = self._csv(kind, columns)
+        rows = self._csv(kind, texts, numbers)
         if rows.empty:
             return rows.assign(time=pd.Series(dtype="datetime64[ns, UTC]"))
         first = rows.columns[0]
@@ -207,7 +212,7 @@ class _Reader:
         return wall, astray
 
     def _basal(self) -> pd.DataFrame:
-        rows = self._diary("basal", {"basal_ts", "basal_dose", "insulin_kind"}, "basal_dose")
+        rows = self._diary("basal", {"basal_ts", "insulin_kind"}, {"basal_dose"}, "basal_dose")
         rows = rows.sort_values("time", kind="stable")
         rates = rows[rows["insulin_kind"] == "R"]
         doses = rows[rows["insulin_kind"] == "L"]
@@ -234,7 +239,7 @@ class _Reader:
         return pd.concat([pump, long_acting]) if len(long_acting) else pump
 
     def _bolus(self, basal: pd.DataFrame) -> pd.DataFrame:
-        rows = self._diary("bolus", {"bolus_ts", "bolus_dose"}, "bolus_dose")
+        rows = self._diary("bolus", {"bolus_ts"}, {"bolus_dose"}, "bolus_dose")
         given = pd.DataFrame({"time": rows["time"], "dose_u": rows["bolus_dose"].astype(float)})
         long_acting = basal[basal["duration_min"] == 0] if len(basal) else basal
         if len(long_acting):
@@ -254,7 +259,7 @@ class _Reader:
             "fat_g": "fat_g",
             "fibre_g": "fibre_g",
         }
-        rows = self._diary("meals", {"meal_ts", *amounts}, "carbs_g")
+        rows = self._diary("meals", {"meal_ts"}, set(amounts), "carbs_g")
         meals = rows[["time", *amounts]].rename(columns=amounts)
         return common.tidy_meals(meals.astype(dict.fromkeys(amounts.values(), float)), self.notes)
 
@@ -301,15 +306,14 @@ class _Reader:
         afternoon, and the correlation with the same watch's calories is within 0.1 of zero for
         every participant.
         """
-        rows = self._csv("vitals", {"sleep_ts", "heart_rate", "step_count"})
+        rows = self._csv("vitals", {"sleep_ts"}, {"heart_rate"})
         self.notes.add(
             "dropped", "vitals", len(rows), "times do not fit the same watch's activity and sleep"
         )
 
     def _nights(self) -> pd.DataFrame:
         """When the watch saw sleep; these times are UTC, unlike all others in the set."""
-        columns = {"start_date_ts", "duration_in_sec"}
-        rows = self._csv("sleep", columns)
+        rows = self._csv("sleep", {"start_date_ts"}, {"duration_in_sec"})
         if rows.empty:
             return rows
         start = self._wall("sleep", rows["start_date_ts"]).dt.tz_localize("UTC")
