@@ -29,7 +29,7 @@ class MealTime:
 class Habits:
     """What people have in common; every number that shapes the generator.
 
-    Misjudged carbohydrate follows Brazeau et al., Diabetes Res Clin Pract 99:e19 (2013): an error
+    Misjudged carbohydrate follows Brazeau et al., Diabetes Res Clin Pract 99:19 (2013): an error
     of 15 g per meal, about a fifth of its size. The other numbers are chosen so that time in
     ranges is that of people on a pump (see the tests of `life`).
     """
