@@ -46,6 +46,9 @@ class InsulinKind(StrEnum):
         return self in _LONG_ACTING
 
 
+STATED_EXERTION = {"light": 0.25, "moderate": 0.5, "vigorous": 0.8}
+"""Exertion, 0 to 1, of an exercise of stated intensity."""
+
 _LONG_ACTING = frozenset(
     {
         InsulinKind.NPH,

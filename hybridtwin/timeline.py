@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hybridtwin.errors import HistoryError
-from hybridtwin.events import MINUTES_PER_DAY, InsulinKind
+from hybridtwin.events import MINUTES_PER_DAY, STATED_EXERTION, InsulinKind
 from hybridtwin.record import Record
 from hybridtwin.units import STEP_MIN
 
@@ -28,8 +28,9 @@ CHANNELS: Final = (
     "protein_g",
     "heart_rate_bpm",
     "steps",
+    "stated_exertion",
 )
-"""Amounts (U, g, steps) are per 5-minute step."""
+"""Amounts (U, g, steps) are per 5-minute step; stated exertion is 0 to 1."""
 CHANNEL: Final = {name: index for index, name in enumerate(CHANNELS)}
 
 LONG_ACTING_COVERS: Final = pd.Timedelta(hours=36)
@@ -71,17 +72,19 @@ class Timeline:
         return round((time - self.start) / _STEP)
 
 
-def to_timeline(record: Record, end: pd.Timestamp | None = None) -> Timeline:
-    """Put a record on the grid, from its first reading to its last (or to `end`).
+def to_timeline(
+    record: Record, end: pd.Timestamp | None = None, start: pd.Timestamp | None = None
+) -> Timeline:
+    """Put a record on the grid, from its first reading to its last (or from `start` to `end`).
 
     Raises:
         HistoryError: The record holds no glucose at all.
     """
-    if record.glucose.empty:
+    if record.glucose.empty and (start is None or end is None):
         raise HistoryError.of(
             "glucose", "the history holds no readings", "Send at least six hours of readings."
         )
-    start = record.glucose["time"].iloc[0].floor(_STEP)
+    start = (start if start is not None else record.glucose["time"].iloc[0]).floor(_STEP)
     last = (end if end is not None else record.glucose["time"].iloc[-1]).round(_STEP)
     length = max(round((last - start) / _STEP) + 1, 1)
     values = np.zeros((length, len(CHANNELS)), dtype=np.float32)
@@ -161,20 +164,19 @@ def _put_meals(
 def _put_activity(
     record: Record, start: pd.Timestamp, values: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> None:
-    for source, column, total in (
-        ("heart_rate_bpm", "heart_rate_bpm", False),
-        ("steps", "steps", True),
-    ):
-        rows = record.activity[record.activity[source].notna()]
+    stated = record.activity["intensity"].map(STATED_EXERTION).astype(float)
+    activity = record.activity.assign(stated_exertion=stated)
+    for column, total in (("heart_rate_bpm", False), ("steps", True), ("stated_exertion", False)):
+        rows = activity[activity[column].notna()]
         ends = rows["time"] + pd.to_timedelta(rows["duration_min"], unit="min")
         target = values[:, CHANNEL[column]]
         covered = np.zeros(len(values), dtype=bool)
         _cover(rows["time"], ends, start, covered)
         known[:, CHANNEL[column]] = covered
         if total:
-            _spread(rows, source, start, target)
+            _spread(rows, column, start, target)
         else:
-            weighted = rows.assign(weight=rows["duration_min"] * rows[source])
+            weighted = rows.assign(weight=rows["duration_min"] * rows[column])
             minutes = np.zeros(len(values), dtype=np.float32)
             _spread(weighted, "weight", start, target)
             _spread(weighted, "duration_min", start, minutes)

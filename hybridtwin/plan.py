@@ -1,0 +1,106 @@
+"""Plan: what will be done from now on."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from hybridtwin.errors import PlanError, Problem
+from hybridtwin.events import Activity, Dose, Event, Meal, Profile
+from hybridtwin.record import from_events
+from hybridtwin.timeline import Timeline, to_timeline
+from hybridtwin.units import STEP_MIN
+
+HORIZON_MAX_MIN = 12 * 60
+
+
+class Plan(BaseModel):
+    """Doses, meals and activity to come.
+
+    Pump basal that the plan does not mention goes on at the usual rate, in both modes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field("as usual", min_length=1, max_length=80, description="What to call it.")
+    mode: Literal["open", "complete"] = Field(
+        "open",
+        description="open: life goes on as this person usually lives it, unannounced meals "
+        "included. complete: nothing happens beyond what the plan says.",
+    )
+    insulin: list[Dose] = Field(default_factory=list, description="Doses to come, in U.")
+    meals: list[Meal] = Field(default_factory=list, description="Meals to come, in g.")
+    activity: list[Activity] = Field(default_factory=list, description="Exercise to come.")
+
+
+def check_plan(plan: Plan, now: pd.Timestamp, horizon_min: int) -> None:
+    """Refuse a plan that contradicts itself or the clock.
+
+    Args:
+        plan: The plan.
+        now: When it begins.
+        horizon_min: How far the forecast reaches.
+
+    Raises:
+        PlanError: Something lies in the past or beyond the horizon, or overlaps.
+    """
+    end = now + pd.Timedelta(minutes=horizon_min)
+    problems = []
+    events: list[tuple[str, Event]] = []
+    for part in ("insulin", "meals", "activity"):
+        events += [(f"{part}[{i}]", event) for i, event in enumerate(getattr(plan, part))]
+    for where, event in events:
+        time = pd.Timestamp(event.time)
+        if time < now:
+            problems.append(
+                Problem(
+                    f"plan {plan.name!r}: {where}.time",
+                    f"{time.isoformat()} is before now, {now.isoformat()}",
+                    "Put what has happened into the history; a plan begins now.",
+                )
+            )
+        if time >= end:
+            problems.append(
+                Problem(
+                    f"plan {plan.name!r}: {where}.time",
+                    f"{time.isoformat()} is beyond the horizon, {end.isoformat()}",
+                    "Raise horizon_min or leave it out.",
+                )
+            )
+    basal = [dose for dose in plan.insulin if dose.purpose == "basal" and dose.duration_min > 0]
+    problems += _overlaps(plan.name, "basal", basal) + _overlaps(
+        plan.name, "activity", plan.activity
+    )
+    if problems:
+        raise PlanError(problems)
+
+
+def _overlaps(name: str, what: str, spans: Sequence[Dose] | Sequence[Activity]) -> list[Problem]:
+    ordered = sorted(spans, key=lambda span: span.time)
+    return [
+        Problem(
+            f"plan {name!r}: {what}",
+            f"the entry at {later.time.isoformat()} begins before the one at "
+            f"{earlier.time.isoformat()} ends",
+            "Plan one at a time: shorten the first or merge them.",
+        )
+        for earlier, later in zip(ordered, ordered[1:], strict=False)
+        if later.time < earlier.time + timedelta(minutes=earlier.duration_min)
+    ]
+
+
+def plan_timeline(
+    plans: Sequence[Plan], profile: Profile, start: pd.Timestamp, steps: int
+) -> Timeline:
+    """All events of the plans on the grid: `steps` grid points from `start`."""
+    record = from_events(
+        profile,
+        glucose=(),
+        insulin=sorted((d for plan in plans for d in plan.insulin), key=lambda d: d.time),
+        meals=sorted((m for plan in plans for m in plan.meals), key=lambda m: m.time),
+        activity=sorted((a for plan in plans for a in plan.activity), key=lambda a: a.time),
+    )
+    end = start + pd.Timedelta(minutes=STEP_MIN * (steps - 1))
+    return to_timeline(record, end, start)

@@ -1,0 +1,212 @@
+"""Windows for training, cut from many people's timelines."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import lightning
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from hybridtwin.errors import HistoryError
+from hybridtwin.history import Grid, History, join
+from hybridtwin.record import Record, fingerprint, load_record, record_folders
+from hybridtwin.timeline import CHANNEL, to_timeline
+from hybridtwin.units import steps
+
+# An anchor needs this many readings in the six hours before it: a 15-minute sensor's, halved.
+_LOOK_BACK_STEPS = steps(6 * 60)
+_MIN_READINGS = 12
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B windows: history, what then happened, and whose they are.
+
+    Attributes:
+        history: Before the anchors.
+        events: (B, H, C) channels of the steps that follow.
+        events_known: (B, H, C).
+        minute_of_day: (B, H) at the start of each step.
+        target_mg_dl: (B, H) readings at the end of each step.
+        target_known: (B, H) whether there is an original one.
+        person: (B,) index.
+    """
+
+    history: History
+    events: Tensor
+    events_known: Tensor
+    minute_of_day: Tensor
+    target_mg_dl: Tensor
+    target_known: Tensor
+    person: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on another device; Lightning asks for it."""
+        history = {f.name: getattr(self.history, f.name).to(device) for f in fields(History)}
+        rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "history"}
+        return Batch(History(**history), **{name: part.to(device) for name, part in rest.items()})
+
+
+def cut_batch(grid: Grid, anchors: Tensor, person: Tensor, horizon_steps: int) -> Batch:
+    """Cut windows at rows `anchors` (B,) of the grid."""
+    ahead = anchors.unsqueeze(-1) + torch.arange(horizon_steps)
+    target = ahead + 1
+    glucose = CHANNEL["glucose_mg_dl"]
+    return Batch(
+        history=grid.history(anchors),
+        events=grid.values[ahead],
+        events_known=grid.known[ahead],
+        minute_of_day=grid.minute_of_day[ahead].float(),
+        target_mg_dl=grid.values[target, glucose],
+        target_known=grid.original[target],
+        person=person,
+    )
+
+
+@dataclass(frozen=True)
+class Pool:
+    """All windows that may be drawn: anchors (N,), whose they are (N,), how likely each is (N,)."""
+
+    anchors: Tensor
+    person: Tensor
+    weight: Tensor
+
+
+def usable_anchors(grid: Grid) -> Tensor:
+    """(N,) whether a forecast can start at a row: an original reading with history behind it."""
+    known = grid.known[:, CHANNEL["glucose_mg_dl"]].int().cumsum(0)
+    before = torch.zeros_like(known)
+    before[_LOOK_BACK_STEPS:] = known[:-_LOOK_BACK_STEPS]
+    return grid.original & (known - before >= _MIN_READINGS)
+
+
+class Draws(IterableDataset[Batch]):
+    """An endless draw, or a fixed sweep, of batches."""
+
+    def __init__(
+        self,
+        grid: Grid,
+        pool: Pool,
+        batch_size: int,
+        horizons_steps: tuple[int, ...],
+        batches: int,
+        seed: int | None,
+    ) -> None:
+        super().__init__()
+        self.grid, self.pool = grid, pool
+        self.batch_size, self.horizons_steps, self.batches = batch_size, horizons_steps, batches
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        generator = None
+        if self.seed is not None:
+            generator = torch.Generator().manual_seed(self.seed)
+        for number in range(self.batches):
+            horizon = self.horizons_steps[number % len(self.horizons_steps)]
+            size = self.batch_size
+            drawn = torch.multinomial(self.pool.weight, size, replacement=True, generator=generator)
+            yield cut_batch(self.grid, self.pool.anchors[drawn], self.pool.person[drawn], horizon)
+
+
+class RecordData(lightning.LightningDataModule):
+    """Windows from folders of imported records.
+
+    Args:
+        records: Folders made by `hybridtwin import`.
+        learn_fraction: First share of each participant's time to learn from; the rest is for
+            scoring and is never read here.
+        validation_fraction: Last share of the learning part, kept out to watch progress on.
+        batch_size: Windows per batch.
+        horizons_min: Horizons, taken in turn batch by batch; a long one now and then teaches the
+            night without paying for it in every batch.
+        batches_per_epoch: Training batches in one epoch.
+        validation_batches: Validation batches, the same ones each time.
+        seed: Of the validation windows.
+    """
+
+    def __init__(
+        self,
+        records: list[Path],
+        learn_fraction: float = 0.8,
+        validation_fraction: float = 0.1,
+        batch_size: int = 512,
+        horizons_min: tuple[int, ...] = (120, 120, 120, 480),
+        batches_per_epoch: int = 100,
+        validation_batches: int = 8,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.records = records
+        self.learn_fraction = learn_fraction
+        self.validation_fraction = validation_fraction
+        self.batch_size = batch_size
+        self.horizons_min = horizons_min
+        self.batches_per_epoch = batches_per_epoch
+        self.validation_batches = validation_batches
+        self.seed = seed
+        self.participants: list[str] = []
+        self.sources: list[str] = []
+        self.fingerprint = ""
+
+    def setup(self, stage: str) -> None:
+        """Read the records and cut off what is for scoring."""
+        if self.participants:
+            return
+        loaded = [load_record(home) for folder in self.records for home in record_folders(folder)]
+        usable = [record for record in loaded if not record.glucose.empty]
+        if not usable:
+            raise HistoryError.of("records", "no record holds glucose", "Import some that do.")
+        self.participants = [record.profile.participant for record in usable]
+        self.sources = [record.provenance.source for record in usable]
+        self.weights_kg = torch.tensor([record.profile.weight_kg or 70.0 for record in usable])
+        self.fingerprint = fingerprint(usable)
+        self.grid, self.learn, self.validation = self._pools(usable)
+
+    def _pools(self, records: list[Record]) -> tuple[Grid, Pool, Pool]:
+        timelines = []
+        for record in records:
+            times = record.glucose["time"]
+            border = times.iloc[0] + self.learn_fraction * (times.iloc[-1] - times.iloc[0])
+            timelines.append(to_timeline(record.before(border), border))
+        grid = join(timelines)
+        anchors_ok = usable_anchors(grid)
+        longest = steps(max(self.horizons_min))
+        shares: list[tuple[list[Tensor], list[Tensor], list[Tensor]]] = [([], [], []), ([], [], [])]
+        for person, (timeline, first) in enumerate(zip(timelines, grid.offsets, strict=True)):
+            border = first + round((1 - self.validation_fraction) * len(timeline))
+            spans = ((first, border - longest), (border, first + len(timeline) - longest))
+            for (anchors, people, weights), (low, high) in zip(shares, spans, strict=True):
+                rows = torch.arange(low, max(high, low))
+                rows = rows[anchors_ok[rows]]
+                anchors.append(rows)
+                people.append(torch.full_like(rows, person))
+                # Between every window and every person counting the same.
+                weights.append(torch.full((len(rows),), max(len(rows), 1) ** -0.5))
+        learn, validation = (Pool(*(torch.cat(part) for part in share)) for share in shares)
+        return grid, learn, validation
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Random windows, new ones every epoch."""
+        horizons = tuple(steps(minutes) for minutes in self.horizons_min)
+        draws = Draws(
+            self.grid, self.learn, self.batch_size, horizons, self.batches_per_epoch, None
+        )
+        return DataLoader(draws, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The same windows every time, at the longest horizon."""
+        horizon = (steps(max(self.horizons_min)),)
+        draws = Draws(
+            self.grid,
+            self.validation,
+            self.batch_size,
+            horizon,
+            self.validation_batches,
+            self.seed,
+        )
+        return DataLoader(draws, batch_size=None)

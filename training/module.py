@@ -1,0 +1,220 @@
+"""The Lightning module that trains the population twin."""
+
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from hybridtwin.hybrid import (
+    Future,
+    HybridModel,
+    ModelShape,
+    People,
+    log_ratio,
+    usual_basal_u_min,
+)
+from hybridtwin.neural.spread import LEVELS
+from hybridtwin.physiology.exercise import exertion
+from hybridtwin.physiology.parameters import PARAMETERS, values
+from hybridtwin.timeline import CHANNEL
+from hybridtwin.units import STEP_MIN, steps
+from training.data import Batch, RecordData
+
+_REPORTED_MIN = (30, 60, 120, 240, 480)
+
+
+def what_followed(batch: Batch, is_open: Tensor, usual_basal: Tensor) -> Future:
+    """The future as the plan has it: known doses and meals if complete, the usual basal if open.
+
+    Args:
+        batch: Windows.
+        is_open: (B,) bool.
+        usual_basal: (B,) U/min.
+    """
+    opened = is_open.unsqueeze(-1)
+
+    def planned(name: str) -> Tensor:
+        per_min = batch.events[..., CHANNEL[name]] / STEP_MIN
+        return torch.where(opened, 0.0, per_min).T
+
+    heart = CHANNEL["heart_rate_bpm"]
+    moved = exertion(
+        batch.events[..., heart],
+        batch.events_known[..., heart],
+        batch.events[..., CHANNEL["steps"]] / STEP_MIN,
+        batch.events[..., CHANNEL["stated_exertion"]],
+    )
+    basal = torch.where(opened.T, usual_basal, (batch.events[..., CHANNEL["basal_u"]] / STEP_MIN).T)
+    return Future(
+        rapid_u_min=planned("bolus_u") + basal,
+        long_u_min=planned("long_acting_u"),
+        carbs_g_min=planned("carbs_g"),
+        exertion=torch.where(opened, 0.0, moved).T,
+        minute_of_day=batch.minute_of_day.T,
+        is_open=is_open.float(),
+    )
+
+
+def is_complete(batch: Batch) -> Tensor:
+    """(B,) whether every dose and meal of the horizon is known."""
+    needed = [CHANNEL[name] for name in ("bolus_u", "basal_u", "carbs_g")]
+    return batch.events_known[..., needed].all(-1).all(-1)
+
+
+def trajectory_scale_mg_dl(minutes: Tensor) -> Tensor:
+    """(H,) about persistence's error at each horizon, so that horizons weigh alike."""
+    return 75 * (1 - torch.exp(-minutes / 90))
+
+
+class TwinTraining(lightning.LightningModule):
+    """Trains body priors, encoder, residual and spread across people.
+
+    Args:
+        shape: Sizes of the neural parts.
+        learning_rate: Peak of the one-cycle schedule.
+        weight_decay: Of AdamW.
+        complete_share: Share of windows shown with their known future, which teaches what doses
+            and meals do.
+        nameless_share: Share of windows shown without who they belong to, so that the population
+            twin serves people it has never seen.
+        prior_weight: Of the standard scores' squares: how firmly the priors hold.
+        spread_weight: Of the quantile loss against the trajectory's.
+        people: Rows of the embedding table; at least the participants in the data.
+    """
+
+    def __init__(
+        self,
+        shape: ModelShape | None = None,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.01,
+        complete_share: float = 0.3,
+        nameless_share: float = 0.5,
+        prior_weight: float = 0.01,
+        spread_weight: float = 1.0,
+        people: int = 64,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["shape"])
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.complete_share = complete_share
+        self.nameless_share = nameless_share
+        self.prior_weight = prior_weight
+        self.spread_weight = spread_weight
+        self.model = HybridModel(shape or ModelShape())
+        self.embedding = nn.Parameter(torch.zeros(people, self.model.shape.embedding))
+        self.scores = nn.Parameter(torch.zeros(people, len(PARAMETERS)))
+        self._errors: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def everyone(self, weights_kg: Tensor) -> People:
+        """Row 0 is the population, row 1 + i person i."""
+        nobody = self.model.population(1)
+        count = len(weights_kg)
+        return People(
+            torch.cat([nobody.embedding, nobody.embedding + self.embedding[:count]]),
+            torch.cat([nobody.scores, nobody.scores + self.scores[:count]]),
+            torch.cat([nobody.weight_kg, weights_kg]),
+        )
+
+    def run(self, batch: Batch, rows: Tensor, is_open: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Trajectory (B, H), log quantiles (B, H, Q) and a penalty on far-fetched parameters."""
+        data: RecordData = self.trainer.datamodule  # type: ignore[attr-defined]
+        people = self.everyone(data.weights_kg)
+        present = self.model.begin(batch.history, people, rows)
+        own = values(people.scores, people.weight_kg).rows(rows)
+        future = what_followed(batch, is_open, usual_basal_u_min(batch.history, own))
+        trajectory = self.model.roll(present, future)
+        minutes = STEP_MIN * torch.arange(1.0, trajectory.shape[1] + 1)
+        quantiles = self.model.log_quantiles(present, future.is_open, minutes)
+        shift = present.scores - people.scores[rows]
+        penalty = shift.square().mean() + people.scores.square().mean()
+        return trajectory, quantiles, penalty
+
+    def training_step(self, batch: Batch, number: int) -> Tensor:
+        """Loss of one batch: trajectory, spread, priors."""
+        count = len(batch.person)
+        nameless = torch.rand(count) < self.nameless_share
+        rows = torch.where(nameless, 0, batch.person + 1)
+        is_open = (torch.rand(count) >= self.complete_share) | ~is_complete(batch)
+        trajectory, quantiles, penalty = self.run(batch, rows, is_open)
+        minutes = STEP_MIN * torch.arange(1.0, trajectory.shape[1] + 1)
+        known = batch.target_known.float()
+        total = known.sum().clamp(min=1)
+        scaled = (trajectory - batch.target_mg_dl) / trajectory_scale_mg_dl(minutes)
+        fit = (scaled.square() * known).sum() / total
+        pinball = (
+            pinball_loss(batch.target_mg_dl, trajectory.detach(), quantiles) * known
+        ).sum() / total
+        loss: Tensor = fit + self.spread_weight * pinball + self.prior_weight * penalty
+        if not torch.isfinite(loss):
+            raise FloatingPointError("the training loss is not finite: lower learning_rate")
+        self.log_dict({"train/loss": loss, "train/fit": fit, "train/pinball": pinball})
+        return loss
+
+    def validation_step(self, batch: Batch, number: int) -> None:
+        """Errors of the nameless twin with an open plan, as for a person never seen."""
+        rows = torch.zeros(len(batch.person), dtype=torch.long)
+        is_open = torch.ones(len(batch.person), dtype=torch.bool)
+        trajectory, quantiles, _ = self.run(batch, rows, is_open)
+        inside = _inside_80(batch.target_mg_dl, trajectory, quantiles)
+        self._errors.append(
+            (
+                torch.where(batch.target_known, trajectory - batch.target_mg_dl, torch.nan),
+                torch.where(batch.target_known, inside.float(), torch.nan),
+                batch.person,
+            )
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        """RMSE in mg/dL and coverage per horizon, mean over persons."""
+        errors, inside, person = (torch.cat(part) for part in zip(*self._errors, strict=True))
+        self._errors.clear()
+        people = person.unique().tolist()
+        scores = []
+        for minutes in _REPORTED_MIN:
+            column = steps(minutes) - 1
+            if column >= errors.shape[1]:
+                break
+            rmse = torch.stack(
+                [errors[person == one, column].square().nanmean().sqrt() for one in people]
+            ).nanmean()
+            scores.append(rmse)
+            self.log(f"val/rmse_{minutes}", rmse, prog_bar=minutes in (30, 60, 120))
+            self.log(f"val/coverage_80_{minutes}", inside[:, column].nanmean())
+        self.log("val/rmse", torch.stack(scores[:3]).mean(), prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, one cycle; no decay on what is personal, its prior does that."""
+        personal = [self.embedding, self.scores]
+        shared = list(self.model.parameters())
+        optimiser = torch.optim.AdamW(
+            [
+                {"params": shared, "weight_decay": self.weight_decay},
+                {"params": personal, "weight_decay": 0.0},
+            ],
+            lr=self.learning_rate,
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser,
+            max_lr=self.learning_rate,
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=0.1,
+        )
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+def pinball_loss(observed_mg_dl: Tensor, trajectory_mg_dl: Tensor, quantiles: Tensor) -> Tensor:
+    """(B, H) mean pinball loss over levels, in log space, scaled to about 1."""
+    levels = quantiles.new_tensor(LEVELS)
+    miss = log_ratio(observed_mg_dl.clamp(min=1), trajectory_mg_dl).unsqueeze(-1) - quantiles
+    return 10 * torch.maximum(levels * miss, (levels - 1) * miss).mean(-1)
+
+
+def _inside_80(observed: Tensor, trajectory: Tensor, quantiles: Tensor) -> Tensor:
+    ratio = log_ratio(observed.clamp(min=1), trajectory)
+    low, high = quantiles[..., LEVELS.index(0.1)], quantiles[..., LEVELS.index(0.9)]
+    return (ratio >= low) & (ratio <= high)
