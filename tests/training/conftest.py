@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from hybridtwin.events import Profile
 from hybridtwin.record import Provenance, Record
@@ -58,7 +59,9 @@ def _record(
 def _few_trees():
     patch = pytest.MonkeyPatch()
     patch.setattr("training.peers.TREES_MAX", 12)
-    yield
+    # Threads that wait for each other on busy cores make small trees slower, not faster.
+    with threadpool_limits(1, "openmp"):
+        yield
     patch.undo()
 
 

@@ -7,6 +7,7 @@ import torch
 
 from hybridtwin.events import Profile
 from hybridtwin.record import Record
+from hybridtwin.timeline import CHANNEL
 from training.features import linear_features, tree_features
 from training.peers import LEVELS, PEERS, persistence, ridge
 from training.windows import Forecaster, Split, WindowRule, split_by_time
@@ -97,8 +98,8 @@ def test_a_dose_at_the_anchor_is_not_yet_a_feature_and_one_before_is(make_record
 
     def with_carbs(at: int) -> list[np.ndarray]:
         timeline = score.timelines[0]
-        values = timeline.values.clone()
-        values[at, 4] += 50
+        values = timeline.values.clone()  # noqa: PD011
+        values[at, CHANNEL["carbs_g"]] += 50
         changed = dataclasses.replace(
             score, timelines=[dataclasses.replace(timeline, values=values)]
         )
