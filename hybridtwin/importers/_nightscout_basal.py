@@ -59,6 +59,8 @@ def basal_doses(
 
 def _overlay(rate: NDArray[np.float64], start: pd.Timestamp, temps: pd.DataFrame) -> None:
     """Put temporary rates over the profile's, later ones over earlier ones."""
+    if temps.empty:
+        return
     begins = ((temps["time"] - start) / _MINUTE).round().astype(int).to_numpy()
     nexts = np.append(begins[1:], len(rate))
     profile = rate.copy()

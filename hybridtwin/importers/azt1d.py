@@ -20,7 +20,7 @@ from hybridtwin.record import Record
 ZONE: Final = "America/Phoenix"
 _TEXTS: Final = {"EventDateTime", "BolusType"}
 _NUMBERS: Final = {"Basal", "TotalBolusInsulinDelivered", "CorrectionDelivered", "CarbSize"}
-_GLUCOSE_NAMES: Final = {"Readings (CGM / BGM)": "CGM"}
+_GLUCOSE_NAMES: Final = {"CGM", "Readings (CGM / BGM)"}
 _MILLI_ABOVE_U_H: Final = 10.0
 """The pump gives 15 U/h at most; the set's true rates stay below 7, its mU/h begin at 13."""
 _EXTENDED_MIN: Final = 120.0
@@ -55,11 +55,13 @@ def _read_person(file: Path, people: dict[str, dict[str, object]]) -> Record:
             str(file), "the name holds no subject number", "Name it as published: Subject 1.csv."
         )
     notes = common.Notes()
-    rows = common.read_csv(file, _TEXTS, _NUMBERS).rename(columns=_GLUCOSE_NAMES)
-    if "CGM" not in rows:
+    named = set(common.header(file).split(",")) & _GLUCOSE_NAMES
+    if not named:
         raise ImportFormatError.of(
-            str(file), "lacks a glucose column", "Expected CGM or Readings (CGM / BGM)."
+            str(file), "lacks a glucose column", f"Expected {' or '.join(sorted(_GLUCOSE_NAMES))}."
         )
+    rows = common.read_csv(file, _TEXTS, _NUMBERS | named)
+    rows = rows.rename(columns=dict.fromkeys(named, "CGM"))
     notes.add("read", "row", len(rows), "in the file")
     rows = rows.assign(wall=common.parse_times(rows["EventDateTime"], file))
     repeated = rows.duplicated()
@@ -70,9 +72,7 @@ def _read_person(file: Path, people: dict[str, dict[str, object]]) -> Record:
         modes = int(rows["DeviceMode"].astype(str).str.contains("sleep|exercise").sum())
         notes.add("dropped", "device mode", modes, "a pump setting, no proof of sleep or exercise")
 
-    glucose = common.tidy_glucose(
-        rows[["time"]].assign(mg_dl=rows["CGM"].astype(float), source="cgm"), notes
-    )
+    glucose = common.tidy_glucose(rows[["time"]].assign(mg_dl=rows["CGM"], source="cgm"), notes)
     profile = Profile(
         participant=f"azt1d-{number[1]}",
         time_zone=ZONE,

@@ -44,6 +44,8 @@ _PERIOD: Final = 3
 _COLLINEAR_AT_MOST: Final = 6
 _FLOOR_MG_DL: Final = 40.0
 _DISCORDANT_MG_DL: Final = 6.0
+_JUDGED_FROM: Final = 36
+"""Values (3 h) below which two sensors cannot be told from one that is noisy."""
 
 
 def recognises(path: Path) -> bool:
@@ -161,6 +163,8 @@ def _glucose(rows: pd.DataFrame, notes: common.Notes) -> pd.DataFrame:
 
 def _discordant(value: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Values of the phase (of three) that lies off the line through its neighbours."""
+    if len(value) < _JUDGED_FROM:
+        return np.zeros(len(value), dtype=bool)
     off = np.zeros(len(value))
     off[1:-1] = np.abs(value[1:-1] - (value[:-2] + value[2:]) / 2)
     phase = np.arange(len(value)) % _PERIOD
