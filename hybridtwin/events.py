@@ -4,6 +4,7 @@ These models are the single source of fields, units and limits: Record's tables,
 service's requests are all derived from them.
 """
 
+import functools
 from enum import StrEnum
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -149,8 +150,13 @@ class Activity(Event):
     asleep: bool | None = Field(None, description="Whether the person slept.")
 
 
+@functools.cache
+def _zones() -> set[str]:
+    return available_timezones()
+
+
 def _known_zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _zones():
         raise ValueError(f"unknown time zone {name!r}: use an IANA name such as Europe/Madrid")
     return name
 

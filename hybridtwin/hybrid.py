@@ -19,6 +19,7 @@ from hybridtwin.physiology.clock import dawn_factor
 from hybridtwin.physiology.exercise import ONSET_MIN
 from hybridtwin.physiology.glucose import tissue_at_rest
 from hybridtwin.physiology.parameters import (
+    DEFAULT_WEIGHT_KG,
     GLUCOSE_VOLUME_DL_KG,
     PARAMETERS,
     BodyParameters,
@@ -111,11 +112,10 @@ class HybridModel(nn.Module):
 
     def population(self, count: int) -> People:
         """`count` people of whom nothing personal is known."""
-        weight = values(self.population_scores.unsqueeze(0), torch.full((1,), 70.0)).weight_kg
         return People(
             self.population_embedding.expand(count, -1),
             self.population_scores.expand(count, -1),
-            weight.expand(count),
+            torch.full((count,), DEFAULT_WEIGHT_KG),
         )
 
     def begin(self, history: History, people: People, distinct: Tensor | None = None) -> Present:
@@ -187,7 +187,7 @@ class HybridModel(nn.Module):
 
 
 def past_inputs(history: History, p: BodyParameters) -> Tensor:
-    """(B, K, 3) inputs of the past in U/min, U/min, g/min; the basal need where basal is unknown."""
+    """(B, K, 3) past inputs in U/min, U/min, g/min; the basal need where basal is unknown."""
     need = (p.basal_need_u_h / _MIN_PER_H).unsqueeze(-1)
     basal_known = history.channel_known("basal_u")
     rapid = history.channel("bolus_u") / STEP_MIN + torch.where(

@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import pairwise
 from typing import Literal
 
+import numpy as np
 import pandas as pd
+import torch
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
 
 from hybridtwin.errors import PlanError, Problem
 from hybridtwin.events import Activity, Dose, Event, Meal, Profile
 from hybridtwin.record import from_events
-from hybridtwin.timeline import Timeline, to_timeline
+from hybridtwin.timeline import Timeline, spread, to_timeline
 from hybridtwin.units import STEP_MIN
 
 HORIZON_MAX_MIN = 12 * 60
@@ -77,7 +81,7 @@ def check_plan(plan: Plan, now: pd.Timestamp, horizon_min: int) -> None:
         raise PlanError(problems)
 
 
-def _overlaps(name: str, what: str, spans: Sequence[Dose] | Sequence[Activity]) -> list[Problem]:
+def _overlaps(name: str, what: str, spans: Sequence[Dose | Activity]) -> list[Problem]:
     ordered = sorted(spans, key=lambda span: span.time)
     return [
         Problem(
@@ -86,7 +90,7 @@ def _overlaps(name: str, what: str, spans: Sequence[Dose] | Sequence[Activity]) 
             f"{earlier.time.isoformat()} ends",
             "Plan one at a time: shorten the first or merge them.",
         )
-        for earlier, later in zip(ordered, ordered[1:], strict=False)
+        for earlier, later in pairwise(ordered)
         if later.time < earlier.time + timedelta(minutes=earlier.duration_min)
     ]
 
@@ -104,3 +108,17 @@ def plan_timeline(
     )
     end = start + pd.Timedelta(minutes=STEP_MIN * (steps - 1))
     return to_timeline(record, end, start)
+
+
+def planned_basal_share(plans: Sequence[Plan], start: pd.Timestamp, steps: int) -> Tensor:
+    """(H,) share, 0 to 1, of each step whose pump basal the plans state."""
+    stated = [
+        {"time": pd.Timestamp(dose.time).tz_convert("UTC"), "duration_min": dose.duration_min}
+        for plan in plans
+        for dose in plan.insulin
+        if dose.purpose == "basal" and not dose.kind.acts_long
+    ]
+    minutes = np.zeros(steps, dtype=np.float32)
+    if stated:
+        spread(pd.DataFrame(stated), "duration_min", start, minutes)
+    return torch.from_numpy(minutes / STEP_MIN).clamp(max=1)

@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
 from pathlib import Path
 
 import annotated_types
@@ -77,7 +78,7 @@ def _column(annotation: object, metadata: Sequence[object]) -> pa.Column:
         dtype = "boolean" if nullable else bool
     elif typing.get_origin(annotation) is typing.Literal:
         checks.append(pa.Check.isin(typing.get_args(annotation)))
-    elif isinstance(annotation, type) and issubclass(annotation, str):
+    elif isinstance(annotation, type) and issubclass(annotation, StrEnum):
         checks.append(pa.Check.isin([str(member) for member in annotation]))
     return pa.Column(dtype, checks, nullable=nullable, coerce=True)
 

@@ -69,7 +69,7 @@ class Timeline:
 
     def index(self, time: pd.Timestamp) -> int:
         """The grid point nearest to an instant."""
-        return round((time - self.start) / _STEP)
+        return int(round((time - self.start) / _STEP))
 
 
 def to_timeline(
@@ -135,7 +135,7 @@ def _put_insulin(
         ("basal_u", basal & ~long),
         ("long_acting_u", long),
     ):
-        _spread(rows[chosen], "dose_u", start, values[:, CHANNEL[column]])
+        spread(rows[chosen], "dose_u", start, values[:, CHANNEL[column]])
     covered = np.zeros(len(values), dtype=bool)
     pump, injected = rows[basal & ~long], rows[long]
     pump_ends = pump["time"] + pd.to_timedelta(pump["duration_min"], unit="min")
@@ -151,10 +151,10 @@ def _put_meals(
 ) -> None:
     rows = record.meals.assign(duration_min=0.0)
     _cover_logged(record, "meals", start, known[:, CHANNEL["carbs_g"]])
-    _spread(rows, "carbs_g", start, values[:, CHANNEL["carbs_g"]])
+    spread(rows, "carbs_g", start, values[:, CHANNEL["carbs_g"]])
     for column in ("fat_g", "protein_g"):
         stated = rows[column].notna()
-        _spread(rows[stated], column, start, values[:, CHANNEL[column]])
+        spread(rows[stated], column, start, values[:, CHANNEL[column]])
         known[:, CHANNEL[column]] = known[:, CHANNEL["carbs_g"]]
         silent = ((rows["time"][~stated] - start) // _STEP).to_numpy()
         silent = silent[(silent >= 0) & (silent < len(values))]
@@ -174,17 +174,17 @@ def _put_activity(
         _cover(rows["time"], ends, start, covered)
         known[:, CHANNEL[column]] = covered
         if total:
-            _spread(rows, column, start, target)
+            spread(rows, column, start, target)
         else:
             weighted = rows.assign(weight=rows["duration_min"] * rows[column])
             minutes = np.zeros(len(values), dtype=np.float32)
-            _spread(weighted, "weight", start, target)
-            _spread(weighted, "duration_min", start, minutes)
+            spread(weighted, "weight", start, target)
+            spread(weighted, "duration_min", start, minutes)
             target[:] = np.divide(target, minutes, out=np.zeros_like(target), where=minutes > 0)
             known[:, CHANNEL[column]] = minutes > 0
 
 
-def _spread(
+def spread(
     rows: pd.DataFrame, amount: str, start: pd.Timestamp, target: NDArray[np.float32]
 ) -> None:
     """Add amounts to the steps in which they are given, evenly over their duration.

@@ -14,6 +14,7 @@ import pandas as pd
 
 from hybridtwin.errors import ImportFormatError
 from hybridtwin.events import Profile
+from hybridtwin.importers import _clock as clock
 from hybridtwin.importers import _common as common
 from hybridtwin.record import Record
 
@@ -63,11 +64,11 @@ def _read_person(file: Path, people: dict[str, dict[str, object]]) -> Record:
     rows = common.read_csv(file, _TEXTS, _NUMBERS | named)
     rows = rows.rename(columns=dict.fromkeys(named, "CGM"))
     notes.add("read", "row", len(rows), "in the file")
-    rows = rows.assign(wall=common.parse_times(rows["EventDateTime"], file))
+    rows = rows.assign(wall=clock.parse_times(rows["EventDateTime"], file))
     repeated = rows.duplicated()
     notes.add("dropped", "row", int(repeated.sum()), "exact duplicate of another row")
     rows = rows[~repeated].sort_values("wall", kind="stable").reset_index(drop=True)
-    rows["time"] = common.to_utc(rows["wall"], ZONE, notes, "row")
+    rows["time"] = clock.to_utc(rows["wall"], ZONE, notes, "row")
     if "DeviceMode" in rows:
         modes = int(rows["DeviceMode"].astype(str).str.contains("sleep|exercise").sum())
         notes.add("dropped", "device mode", modes, "a pump setting, no proof of sleep or exercise")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hybridtwin.errors import ImportFormatError
 from hybridtwin.events import Profile
+from hybridtwin.importers import _clock as clock
 from hybridtwin.importers import _common as common
 from hybridtwin.record import Record
 from hybridtwin.units import STEP_MIN
@@ -77,7 +78,7 @@ def _read_person(file: Path, people: dict[str, dict[str, object]]) -> Record:
     notes = common.Notes()
     rows = common.read_csv(file, {"time"}, _NUMBERS, ";")
     notes.add("read", "row", len(rows), "in the file")
-    rows["wall"] = common.parse_times(rows["time"], file)
+    rows["wall"] = clock.parse_times(rows["time"], file)
     rows = rows.drop_duplicates("wall").sort_values("wall").reset_index(drop=True)
     value = rows["glucose"].to_numpy(dtype=float)
     rows["original"] = originals(value)
@@ -106,15 +107,15 @@ def _read_person(file: Path, people: dict[str, dict[str, object]]) -> Record:
 
 def _instants(rows: pd.DataFrame, notes: common.Notes) -> tuple[pd.DataFrame, pd.Series]:
     """Instants of the grid: the clock of the glucose reader, which may or may not have changed."""
-    skipped = common.skipped_hour(rows["wall"], ZONE)
+    skipped = clock.skipped_hour(rows["wall"], ZONE)
     if not skipped.any():
-        return rows, common.to_utc(rows["wall"], ZONE, notes, "row")
+        return rows, clock.to_utc(rows["wall"], ZONE, notes, "row")
     inside = rows["original"] & skipped & skipped.shift(fill_value=False)
     if inside.sum() >= 2:
-        return rows, common.unadjusted_to_utc(rows["wall"], ZONE, notes, "row")
+        return rows, clock.unadjusted_to_utc(rows["wall"], ZONE, notes, "row")
     notes.add("dropped", "row", int(skipped.sum()), "filler in the hour that the clock skipped")
     rows = rows[~skipped].reset_index(drop=True)
-    return rows, common.to_utc(rows["wall"], ZONE, notes, "row")
+    return rows, clock.to_utc(rows["wall"], ZONE, notes, "row")
 
 
 def originals(value: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -227,7 +228,7 @@ def _basal(rows: pd.DataFrame, notes: common.Notes) -> pd.DataFrame:
 
 def _activity(rows: pd.DataFrame, notes: common.Notes) -> pd.DataFrame:
     """What the band saw; its clock follows the phone's, which changes by itself."""
-    rows = rows[~common.skipped_hour(rows["wall"], ZONE)].reset_index(drop=True)
+    rows = rows[~clock.skipped_hour(rows["wall"], ZONE)].reset_index(drop=True)
     heart = rows["heart_rate"]
     straight = (heart.diff().diff().abs() < _KINK).to_numpy(copy=True)
     straight |= np.roll(straight, -1) | np.roll(straight, -2)
@@ -240,7 +241,7 @@ def _activity(rows: pd.DataFrame, notes: common.Notes) -> pd.DataFrame:
     notes.add("missing", "activity", int(off.sum()), "no calories: the band was not worn")
     activity = pd.DataFrame(
         {
-            "time": common.to_utc(rows["wall"], ZONE, notes, "activity"),
+            "time": clock.to_utc(rows["wall"], ZONE, notes, "activity"),
             "duration_min": float(STEP_MIN),
             "heart_rate_bpm": heart.mask(filled),
             "steps": rows["steps"],

@@ -14,6 +14,7 @@ import pandas as pd
 
 from hybridtwin.errors import ImportFormatError
 from hybridtwin.events import MINUTES_PER_DAY, InsulinKind, Profile
+from hybridtwin.importers import _clock as clock
 from hybridtwin.importers import _common as common
 from hybridtwin.record import Record, table
 from hybridtwin.units import MG_DL_PER_MMOL_L
@@ -122,19 +123,19 @@ class _Reader:
 
     def _wall(self, kind: str, texts: pd.Series) -> pd.Series:
         """Wall-clock times: the day comes first, whatever the set's README says."""
-        return common.parse_times(texts, self.files[kind], "%d/%m/%Y %H:%M", day_first=True)
+        return clock.parse_times(texts, self.files[kind], "%d/%m/%Y %H:%M", day_first=True)
 
     def _utc(self, wall: pd.Series, what: str) -> pd.Series:
         if self.unadjusted:
-            return common.unadjusted_to_utc(wall, self.zone, self.notes, what)
-        return common.to_utc(wall, self.zone, self.notes, what)
+            return clock.unadjusted_to_utc(wall, self.zone, self.notes, what)
+        return clock.to_utc(wall, self.zone, self.notes, what)
 
     def _glucose(self) -> pd.DataFrame:
         rows = self._csv("glucose", {"bg_ts"}, {"value"})
         if rows.empty:
             return table("glucose")
         wall = self._wall("glucose", rows["bg_ts"])
-        self.unadjusted = int(common.skipped_hour(wall, self.zone).sum()) > 2
+        self.unadjusted = int(clock.skipped_hour(wall, self.zone).sum()) > 2
         rows = rows.assign(wall=wall, mg_dl=rows["value"] * MG_DL_PER_MMOL_L)
         self.notes.add("mended", "glucose", len(rows), "mmol/L converted to mg/dL")
         if _conflicting(rows):

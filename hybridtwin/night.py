@@ -1,0 +1,105 @@
+"""Tonight: who is heading for a low between midnight and six."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from hybridtwin.errors import HistoryError, TwinError
+from hybridtwin.forecast import EventProbabilities, Forecast, Nadir
+from hybridtwin.plan import HORIZON_MAX_MIN
+from hybridtwin.record import Record
+from hybridtwin.trust import Trust
+from hybridtwin.twin import Twin
+from hybridtwin.units import STEP_MIN, GlucoseUnit
+
+NIGHT_BEGIN_H: Final = 0
+NIGHT_END_H: Final = 6
+
+
+class NightRisk(BaseModel):
+    """One patient's line in tonight's list."""
+
+    model_config = ConfigDict(frozen=True)
+
+    participant: str = Field(description="Whose night (a pseudonym).")
+    status: Literal["forecast", "refused"] = Field(
+        description="refused: the data allow no forecast, which does not mean safe."
+    )
+    begin: pd.Timestamp | None = Field(None, description="Start of the night, local time.")
+    end: pd.Timestamp | None = Field(None, description="End of the night, local time.")
+    events: EventProbabilities | None = Field(None, description="In the night, 0 to 1.")
+    nadir: Nadir | None = Field(None, description="Lowest point of the night.")
+    trust: Trust | None = Field(None, description="How far to rely on it.")
+    reason: str = Field("", description="Why there is no forecast.")
+
+
+@dataclass(frozen=True)
+class NightReview:
+    """A patient's line, and the forecast behind it where there is one."""
+
+    risk: NightRisk
+    forecast: Forecast | None = None
+
+
+def coming_night(now: pd.Timestamp, time_zone: str) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """The night that comes (or runs): from midnight, or from now, to six, local wall time."""
+    local = now.tz_convert(time_zone)
+    night_runs = local.hour < NIGHT_END_H
+    day = local.normalize() if night_runs else local.normalize() + pd.DateOffset(days=1)
+    begin = max(local, day) if night_runs else day
+    return begin, day + pd.DateOffset(hours=NIGHT_END_H)
+
+
+def review_night(
+    twin: Twin, record: Record, now: pd.Timestamp | None = None, unit: GlucoseUnit = "mg/dL"
+) -> NightReview:
+    """Forecast one patient's night; a patient who cannot be forecast is listed as such.
+
+    Args:
+        twin: The patient's twin.
+        record: Their record.
+        now: The evening from which to look; the last reading's time if None.
+        unit: Of the nadir.
+    """
+    participant = record.profile.participant
+    try:
+        belief = twin.believe(record, now)
+        begin, end = coming_night(belief.now, record.profile.time_zone)
+        horizon_min = int((end - belief.time) / pd.Timedelta(minutes=STEP_MIN)) * STEP_MIN
+        if horizon_min > HORIZON_MAX_MIN:
+            raise HistoryError.of(
+                "now",
+                f"the night's end is {horizon_min / 60:.0f} h away, "
+                f"beyond {HORIZON_MAX_MIN // 60} h",
+                "Review the night in the evening, after 18:00 local time.",
+            )
+        forecast = twin.forecast(belief, horizon_min=horizon_min)
+    except TwinError as error:
+        return NightReview(NightRisk(participant=participant, status="refused", reason=str(error)))
+    night = forecast.window(begin, end)
+    report = night.report(unit)
+    risk = NightRisk(
+        participant=participant,
+        status="forecast",
+        begin=begin,
+        end=end,
+        events=report.events,
+        nadir=report.nadir,
+        trust=forecast.trust,
+    )
+    return NightReview(risk, forecast)
+
+
+def by_attention(reviews: Iterable[NightReview]) -> list[NightReview]:
+    """Those who cannot be forecast first, then by falling probability of a low."""
+
+    def need(review: NightReview) -> tuple[bool, float, float]:
+        events = review.risk.events
+        if events is None:
+            return (False, 0.0, 0.0)
+        return (True, -events.below_70, -events.below_54)
+
+    return sorted(reviews, key=need)

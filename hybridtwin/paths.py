@@ -1,0 +1,70 @@
+"""Sample paths: members' trajectories with the spread that the ensemble leaves unexplained."""
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from hybridtwin.hybrid import log_ratio
+from hybridtwin.neural.spread import LEVELS
+from hybridtwin.units import GLUCOSE_MAX_MG_DL, GLUCOSE_MIN_MG_DL, STEP_MIN
+
+_NORMAL: Final = torch.distributions.Normal(0.0, 1.0)
+_INNER_80: Final = 2.5631  # standard deviations between the 10 % and the 90 % quantile
+_LEAST_SHARE: Final = 0.2  # of the variance stays with the sensor and the unforeseen
+_JITTER: Final = 1e-5
+
+
+def correlation(steps: int, log_decay: float, memory_min: float) -> Tensor:
+    """(H, H) correlation of forecast errors at two horizons s <= t: (s/t)^a exp(-(t - s)/tau).
+
+    Errors add up like a random walk, whose normalised values correlate as (s/t)^0.5, and forget.
+
+    Args:
+        steps: H.
+        log_decay: a.
+        memory_min: tau, minutes.
+    """
+    minutes = STEP_MIN * torch.arange(1.0, steps + 1)
+    ratio = torch.minimum(minutes[:, None], minutes) / torch.maximum(minutes[:, None], minutes)
+    return ratio**log_decay * torch.exp(-(minutes[:, None] - minutes).abs() / memory_min)
+
+
+def standard_noise(correlations: Tensor, members: int, generator: torch.Generator) -> Tensor:
+    """(M, H) standard normal values with the given correlations (H, H)."""
+    steps = len(correlations)
+    factor = torch.linalg.cholesky(correlations + _JITTER * torch.eye(steps))
+    return torch.randn(members, steps, generator=generator) @ factor.T
+
+
+def quantile_function(normal: Tensor, quantiles: Tensor) -> Tensor:
+    """Values (M, H) whose quantiles at `LEVELS` are `quantiles` (H, Q), from normal ones (M, H).
+
+    Linear between the levels on the normal scale, and on beyond the outer two.
+    """
+    knots = _NORMAL.icdf(torch.tensor(LEVELS))
+    slopes = quantiles.diff(dim=-1) / knots.diff()
+    value = quantiles[..., 0] + torch.zeros_like(normal)
+    last = len(LEVELS) - 2
+    for i in range(len(LEVELS) - 1):
+        low = None if i == 0 else 0.0
+        high = None if i == last else float(knots[i + 1] - knots[i])
+        value = value + slopes[..., i] * (normal - knots[i]).clamp(low, high)
+    return value
+
+
+def sample_paths(trajectories_mg_dl: Tensor, log_quantiles: Tensor, normal: Tensor) -> Tensor:
+    """(M, H) sensor traces in mg/dL.
+
+    Args:
+        trajectories_mg_dl: (M, H) of the members.
+        log_quantiles: (H, Q) of log(truth / central trajectory), ensemble spread included.
+        normal: (M, H) standard noise.
+    """
+    ensemble = log_ratio(trajectories_mg_dl.clamp(min=1), trajectories_mg_dl[:1]).var(0)
+    low, high = LEVELS.index(0.1), LEVELS.index(0.9)
+    total = ((log_quantiles[:, high] - log_quantiles[:, low]) / _INNER_80).square()
+    left = (1 - ensemble / total).clamp(min=_LEAST_SHARE).sqrt()
+    middle = log_quantiles[:, LEVELS.index(0.5)]
+    noise = middle + left * (quantile_function(normal, log_quantiles) - middle)
+    return (trajectories_mg_dl * noise.exp()).clamp(GLUCOSE_MIN_MG_DL, GLUCOSE_MAX_MG_DL)

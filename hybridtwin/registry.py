@@ -1,0 +1,94 @@
+"""A twin to and from a plain folder, MLflow's registry, or the box that it comes in.
+
+A folder holds `twin.json` (its configuration) and `twin.safetensors` (weights and person).
+"""
+
+from pathlib import Path
+from typing import Final
+
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file, save_file
+
+from hybridtwin.errors import ModelError
+from hybridtwin.hybrid import HybridModel, People
+from hybridtwin.twin import Twin, TwinConfig
+
+IN_THE_BOX: Final = Path(__file__).parent / "data" / "population"
+MODEL_NAME: Final = "hybridtwin-population"
+CHAMPION: Final = f"models:/{MODEL_NAME}@champion"
+TRACKING_URI: Final = "sqlite:///mlruns/mlflow.db"
+_CONFIG, _WEIGHTS = "twin.json", "twin.safetensors"
+_PERSON = ("embedding", "scores", "weight_kg")
+
+
+def population_twin(config: TwinConfig, model: HybridModel) -> Twin:
+    """The twin of nobody in particular."""
+    model.eval()
+    with torch.inference_mode():
+        nobody = model.population(1)
+    person = People(*(getattr(nobody, name).clone() for name in _PERSON))
+    return Twin(config, model, person)
+
+
+def untrained_twin(seed: int = 0) -> Twin:
+    """A population twin with random weights: physiology's priors and no experience."""
+    torch.manual_seed(seed)
+    config = TwinConfig()
+    return population_twin(config, HybridModel(config.shape))
+
+
+def save_twin(twin: Twin, folder: Path) -> Path:
+    """Write a twin to a folder; returns it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _CONFIG).write_text(twin.config.model_dump_json(indent=2) + "\n")
+    tensors = {f"model.{name}": value for name, value in twin.model.state_dict().items()}
+    tensors |= {f"person.{name}": getattr(twin.person, name) for name in _PERSON}
+    save_file({name: value.contiguous() for name, value in tensors.items()}, folder / _WEIGHTS)
+    return folder
+
+
+def load_twin(source: str | Path | None = None) -> Twin:
+    """Load a twin from a folder, from MLflow (`models:/name@alias`), or, if None, from the box.
+
+    Raises:
+        ModelError: It is not there, or is not a twin.
+    """
+    if source is None:
+        return _load_folder(IN_THE_BOX)
+    if isinstance(source, str) and source.startswith("models:/"):
+        return _load_folder(_from_mlflow(source))
+    return _load_folder(Path(source))
+
+
+def _from_mlflow(uri: str) -> Path:
+    import mlflow  # slow to import, and needed only here
+
+    try:
+        mlflow.set_tracking_uri(TRACKING_URI)
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    except mlflow.exceptions.MlflowException as error:
+        raise ModelError.of(
+            uri,
+            f"MLflow has no such model ({error})",
+            "Train one with: hybridtwin train --config configs/population.yaml",
+        ) from error
+    return next((path.parent for path in folder.rglob(_CONFIG)), folder)
+
+
+def _load_folder(folder: Path) -> Twin:
+    try:
+        config = TwinConfig.model_validate_json((folder / _CONFIG).read_text())
+        tensors = load_file(folder / _WEIGHTS)
+        model = HybridModel(config.shape)
+        prefix = "model."
+        model.load_state_dict(
+            {key[len(prefix) :]: t for key, t in tensors.items() if key.startswith(prefix)}
+        )
+        person = People(*(tensors[f"person.{name}"] for name in _PERSON))
+    except (OSError, ValidationError, KeyError, RuntimeError) as error:
+        raise ModelError.of(
+            str(folder), f"no twin can be read here ({error})", "Name a twin's folder."
+        ) from error
+    model.eval()
+    return Twin(config, model, person)

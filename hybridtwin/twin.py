@@ -1,0 +1,247 @@
+"""Twin: a population's or a person's model, with its verbs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from hybridtwin.belief import Belief
+from hybridtwin.errors import PlanError
+from hybridtwin.events import Activity, Dose, Meal
+from hybridtwin.forecast import Forecast
+from hybridtwin.history import HISTORY_STEPS, join
+from hybridtwin.hybrid import Future, HybridModel, ModelShape, People, Present, usual_basal_u_min
+from hybridtwin.paths import correlation, sample_paths, standard_noise
+from hybridtwin.physiology.parameters import values
+from hybridtwin.plan import HORIZON_MAX_MIN, Plan, check_plan, plan_timeline, planned_basal_share
+from hybridtwin.record import Record
+from hybridtwin.timeline import CHANNEL, to_timeline
+from hybridtwin.trust import check_history, judge
+from hybridtwin.units import STEP_MIN, steps
+
+AS_USUAL = Plan()
+_STEP = pd.Timedelta(minutes=STEP_MIN)
+
+
+class TwinConfig(BaseModel):
+    """What a twin is besides its weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field("population", description="population, or the participant it was fitted to.")
+    version: str = Field("untrained", description="Which training run it comes from.")
+    shape: ModelShape = Field(default_factory=ModelShape)
+    score_sd: float = Field(
+        0.3, ge=0, description="Uncertainty of a person's parameters, in prior SD of the log."
+    )
+    error_log_decay: float = Field(0.3, ge=0, description="Exponent of errors' correlation.")
+    error_memory_min: float = Field(600.0, gt=0, description="Decay time of it, minutes.")
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether it was fitted to one person."""
+        return self.name != "population"
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A model of one person, or of nobody in particular.
+
+    Attributes:
+        config: What it is.
+        model: Shared weights.
+        person: One row: embedding and parameter scores.
+    """
+
+    config: TwinConfig
+    model: HybridModel
+    person: People
+
+    def believe(
+        self,
+        record: Record,
+        now: pd.Timestamp | None = None,
+        members: int = 200,
+        seed: int = 0,
+    ) -> Belief:
+        """What the twin holds true at `now`, from a record alone.
+
+        Args:
+            record: History; what lies after `now` is not looked at.
+            now: The present; the last reading's time if None.
+            members: Size of the ensemble.
+            seed: Of the ensemble's draw.
+
+        Raises:
+            HistoryError: The history is empty, too short or too old.
+        """
+        if now is not None:
+            record = record.before(now)
+        elif not record.glucose.empty:
+            now = record.glucose["time"].iloc[-1]
+        now = now if now is not None else pd.Timestamp.now("UTC")
+        check_history(record, now)
+        timeline = to_timeline(record)
+        person = self._person(record.profile.weight_kg)
+        anchor = len(timeline) - 1
+        with torch.inference_mode():
+            grid = join([timeline])
+            history = grid.history(torch.tensor([anchor + HISTORY_STEPS]))
+            present = self.model.begin(history, person)
+            basal = usual_basal_u_min(history, values(person.scores, person.weight_kg))
+            present = _ensemble(present, members, self.config.score_sd, seed)
+        time = timeline.time(anchor)
+        return Belief(
+            time=time,
+            now=now,
+            profile=record.profile,
+            present=present,
+            usual_basal_u_min=basal.expand(members),
+            since=_since(record, time),
+            last_reading_mg_dl=float(record.glucose["mg_dl"].iloc[-1]),
+            trust=judge(record, timeline, now, self.config.is_personal),
+        )
+
+    def forecast(
+        self, belief: Belief, plan: Plan = AS_USUAL, horizon_min: int = 240, seed: int = 0
+    ) -> Forecast:
+        """What will happen under one plan."""
+        return self.forecasts(belief, [plan], horizon_min, seed)[0]
+
+    def forecasts(
+        self, belief: Belief, plans: Sequence[Plan], horizon_min: int = 240, seed: int = 0
+    ) -> list[Forecast]:
+        """What will happen under several plans, member by member with the same chance.
+
+        Args:
+            belief: Where to start.
+            plans: Their names must differ.
+            horizon_min: From the last reading, minutes, a step to 12 hours.
+            seed: Of the sampled paths.
+
+        Raises:
+            PlanError: A plan is impossible, two share a name, or the horizon is too long.
+        """
+        _check_question(plans, belief, horizon_min)
+        count, members = steps(horizon_min), belief.present.body.shape[1]
+        with torch.inference_mode():
+            futures = [_future(plan, belief, count) for plan in plans]
+            future = Future(
+                *(
+                    torch.cat([getattr(f, name) for f in futures], dim=-1)
+                    for name in Future.__dataclass_fields__
+                )
+            )
+            present = _repeat(belief.present, len(plans))
+            trajectories = self.model.roll(present, future).split(members)
+            minutes = STEP_MIN * torch.arange(1.0, count + 1)
+            generator = torch.Generator().manual_seed(seed)
+            errors = correlation(count, self.config.error_log_decay, self.config.error_memory_min)
+            normal = standard_noise(errors, members, generator)
+            central = Present(
+                belief.present.body[:, :1],
+                *(getattr(belief.present, name)[:1] for name in _ROWS),
+            )
+            found = []
+            for plan, own, trajectory in zip(plans, futures, trajectories, strict=True):
+                quantiles = self.model.log_quantiles(central, own.is_open[:1], minutes)[0]
+                found.append(
+                    Forecast(
+                        participant=belief.profile.participant,
+                        plan=plan.name,
+                        issued=belief.now,
+                        start=belief.time,
+                        last_reading_mg_dl=belief.last_reading_mg_dl,
+                        time_zone=belief.profile.time_zone,
+                        expected_mg_dl=trajectory[0],
+                        paths_mg_dl=sample_paths(trajectory, quantiles, normal),
+                        trust=belief.trust,
+                    )
+                )
+        return found
+
+    def _person(self, weight_kg: float | None) -> People:
+        if weight_kg is None:
+            return self.person
+        return replace(self.person, weight_kg=torch.tensor([float(weight_kg)]))
+
+
+_ROWS = ("scores", "latent", "context", "embedding", "weight_kg")
+
+
+def _repeat(present: Present, times: int) -> Present:
+    rows = (torch.cat([getattr(present, name)] * times) for name in _ROWS)
+    return Present(torch.cat([present.body] * times, dim=1), *rows)
+
+
+def _ensemble(present: Present, members: int, score_sd: float, seed: int) -> Present:
+    """M members around one present; the first is the present itself."""
+    scores = present.scores.expand(members, -1)
+    draw = torch.randn(scores.shape, generator=torch.Generator().manual_seed(seed))
+    draw[0] = 0
+    return Present(
+        body=present.body.expand(-1, members),
+        scores=scores + score_sd * draw,
+        latent=present.latent.expand(members, -1),
+        context=present.context.expand(members, -1),
+        embedding=present.embedding.expand(members, -1),
+        weight_kg=present.weight_kg.expand(members),
+    )
+
+
+def _check_question(plans: Sequence[Plan], belief: Belief, horizon_min: int) -> None:
+    if not STEP_MIN <= horizon_min <= HORIZON_MAX_MIN:
+        raise PlanError.of(
+            "horizon_min",
+            f"{horizon_min} lies outside {STEP_MIN} to {HORIZON_MAX_MIN} minutes",
+            "Ask for at most 12 hours; beyond that a forecast is no better than habit.",
+        )
+    names = [plan.name for plan in plans]
+    doubled = {name for name in names if names.count(name) > 1}
+    if doubled:
+        raise PlanError.of(
+            "plans", f"the name {doubled.pop()!r} is used twice", "Give each plan its own name."
+        )
+    for plan in plans:
+        check_plan(plan, belief.now, horizon_min)
+
+
+def _since(record: Record, time: pd.Timestamp) -> Plan:
+    """Doses, meals and activity after the last reading, as events."""
+
+    def rows(table: pd.DataFrame) -> list[dict[str, object]]:
+        late = table[table["time"] >= time]
+        return [
+            {key: value for key, value in row.items() if pd.notna(value)}
+            for row in late.to_dict("records")
+        ]
+
+    return Plan(
+        name="since the last reading",
+        insulin=[Dose.model_validate(row) for row in rows(record.insulin)],
+        meals=[Meal.model_validate(row) for row in rows(record.meals)],
+        activity=[Activity.model_validate(row) for row in rows(record.activity)],
+    )
+
+
+def _future(plan: Plan, belief: Belief, count: int) -> Future:
+    """What acts on M members under a plan, in the model's units: (H, M)."""
+    timeline = plan_timeline([belief.since, plan], belief.profile, belief.time, count)
+    members = belief.usual_basal_u_min.shape[0]
+
+    def per_min(name: str) -> Tensor:
+        return (timeline.values[:, CHANNEL[name]] / STEP_MIN).unsqueeze(-1).expand(-1, members)
+
+    planned = planned_basal_share([belief.since, plan], belief.time, count).unsqueeze(-1)
+    basal = per_min("basal_u") + (1 - planned) * belief.usual_basal_u_min
+    return Future(
+        rapid_u_min=per_min("bolus_u") + basal,
+        long_u_min=per_min("long_acting_u"),
+        carbs_g_min=per_min("carbs_g"),
+        exertion=timeline.values[:, CHANNEL["stated_exertion"]].unsqueeze(-1).expand(-1, members),
+        minute_of_day=timeline.minute_of_day.float().unsqueeze(-1).expand(-1, members),
+        is_open=torch.full((members,), float(plan.mode == "open")),
+    )
