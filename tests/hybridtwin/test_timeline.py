@@ -18,7 +18,7 @@ def minutes(count: float) -> pd.Timestamp:
 
 
 def column(timeline: Timeline, name: str) -> np.ndarray:
-    return timeline.values[:, CHANNEL[name]].numpy()  # noqa: PD011 - a tensor
+    return timeline.values[:, CHANNEL[name]].numpy()
 
 
 def known(timeline: Timeline, name: str) -> np.ndarray:

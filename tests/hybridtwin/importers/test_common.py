@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 
+from hybridtwin.importers import _clock as clock
 from hybridtwin.importers import _common as common
 
 MADRID = "Europe/Madrid"
@@ -16,7 +17,7 @@ def counts(notes: common.Notes, action: str) -> dict[str, int]:
 
 def test_a_skipped_wall_time_is_an_hour_later_and_counted() -> None:
     notes = common.Notes()
-    utc = common.to_utc(walls("2024-03-31 01:55", "2024-03-31 02:30"), MADRID, notes, "x")
+    utc = clock.to_utc(walls("2024-03-31 01:55", "2024-03-31 02:30"), MADRID, notes, "x")
     assert utc.dt.strftime("%H:%M").tolist() == ["00:55", "01:30"]
     assert counts(notes, "mended") == {"wall time skipped by the spring clock change": 1}
 
@@ -24,7 +25,7 @@ def test_a_skipped_wall_time_is_an_hour_later_and_counted() -> None:
 def test_a_repeated_hour_is_summer_time_until_the_file_steps_back() -> None:
     notes = common.Notes()
     wall = walls(*(f"2024-10-27 {t}" for t in ("01:55", "02:30", "02:50", "02:10", "02:55")))
-    utc = common.to_utc(wall, MADRID, notes, "x")
+    utc = clock.to_utc(wall, MADRID, notes, "x")
     assert utc.dt.strftime("%H:%M").tolist() == ["23:55", "00:30", "00:50", "01:10", "01:55"]
     assert utc.is_monotonic_increasing
     assert counts(notes, "mended") == {"wall time repeated by the autumn clock change": 4}
@@ -32,7 +33,7 @@ def test_a_repeated_hour_is_summer_time_until_the_file_steps_back() -> None:
 
 def test_an_unadjusted_clock_keeps_its_offset() -> None:
     wall = walls("2024-03-30 12:00", "2024-03-31 02:30", "2024-04-01 12:00")
-    utc = common.unadjusted_to_utc(wall, MADRID, common.Notes(), "x")
+    utc = clock.unadjusted_to_utc(wall, MADRID, common.Notes(), "x")
     assert utc.dt.hour.tolist() == [11, 1, 11]
 
 

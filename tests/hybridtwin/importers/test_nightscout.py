@@ -195,7 +195,7 @@ def test_glupredkit_expects_the_same(data_root: Path, tmp_path: Path) -> None:
     assert timeline.start == times.iloc[0]
 
     def channel(name: str) -> np.ndarray:
-        return timeline.values[:, CHANNEL[name]].numpy()  # noqa: PD011 - a tensor
+        return timeline.values[:, CHANNEL[name]].numpy()
 
     np.testing.assert_allclose(channel("glucose_mg_dl"), expected["CGM"], atol=0.01)
     np.testing.assert_allclose(channel("bolus_u"), expected["bolus"], atol=1e-4)
