@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 
 import pandas as pd
@@ -28,8 +29,8 @@ class NightRisk(BaseModel):
     status: Literal["forecast", "refused"] = Field(
         description="refused: the data allow no forecast, which does not mean safe."
     )
-    begin: pd.Timestamp | None = Field(None, description="Start of the night, local time.")
-    end: pd.Timestamp | None = Field(None, description="End of the night, local time.")
+    begin: datetime | None = Field(None, description="Start of the night, local time.")
+    end: datetime | None = Field(None, description="End of the night, local time.")
     events: EventProbabilities | None = Field(None, description="In the night, 0 to 1.")
     nadir: Nadir | None = Field(None, description="Lowest point of the night.")
     trust: Trust | None = Field(None, description="How far to rely on it.")
@@ -84,8 +85,8 @@ def review_night(
     risk = NightRisk(
         participant=participant,
         status="forecast",
-        begin=begin,
-        end=end,
+        begin=begin.to_pydatetime(),
+        end=end.to_pydatetime(),
         events=report.events,
         nadir=report.nadir,
         trust=forecast.trust,

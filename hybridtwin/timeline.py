@@ -69,7 +69,8 @@ class Timeline:
 
     def index(self, time: pd.Timestamp) -> int:
         """The grid point nearest to an instant."""
-        return int(round((time - self.start) / _STEP))
+        steps: int = round((time - self.start) / _STEP)
+        return steps
 
 
 def to_timeline(

@@ -105,4 +105,5 @@ def values(scores: Tensor, weight_kg: Tensor) -> BodyParameters:
     """
     log_value = _LOG_MEDIAN.to(scores) + _LOG_SD.to(scores) * scores
     bounded = log_value.clamp(_LOG_LOW.to(scores), _LOG_HIGH.to(scores)).exp()
-    return BodyParameters(*bounded.unbind(-1), weight_kg)
+    columns = dict(zip(NAMES, bounded.unbind(-1), strict=True))
+    return BodyParameters(**columns, weight_kg=weight_kg)
