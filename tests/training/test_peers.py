@@ -98,7 +98,7 @@ def test_a_dose_at_the_anchor_is_not_yet_a_feature_and_one_before_is(make_record
 
     def with_carbs(at: int) -> list[np.ndarray]:
         timeline = score.timelines[0]
-        values = timeline.values.clone()  # noqa: PD011
+        values = timeline.values.clone()
         values[at, CHANNEL["carbs_g"]] += 50
         changed = dataclasses.replace(
             score, timelines=[dataclasses.replace(timeline, values=values)]
