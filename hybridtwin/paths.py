@@ -28,7 +28,8 @@ def correlation(steps: int, log_decay: float, memory_min: float) -> Tensor:
     minutes = STEP_MIN * torch.arange(1.0, steps + 1)
     ratio = torch.minimum(minutes[:, None], minutes) / torch.maximum(minutes[:, None], minutes)
     forgetting = torch.exp(-(minutes[:, None] - minutes).abs() / memory_min)
-    return ratio.pow(log_decay) * forgetting
+    found: Tensor = ratio**log_decay * forgetting
+    return found
 
 
 def standard_noise(correlations: Tensor, members: int, generator: torch.Generator) -> Tensor:
