@@ -89,14 +89,14 @@ class Draws(IterableDataset[Batch]):
         self,
         grid: Grid,
         pool: Pool,
-        batch_size: int,
+        batch_sizes: tuple[int, ...],
         horizons_steps: tuple[int, ...],
         batches: int,
         seed: int | None,
     ) -> None:
         super().__init__()
         self.grid, self.pool = grid, pool
-        self.batch_size, self.horizons_steps, self.batches = batch_size, horizons_steps, batches
+        self.batch_sizes, self.horizons_steps, self.batches = batch_sizes, horizons_steps, batches
         self.seed = seed
 
     def __len__(self) -> int:
@@ -108,7 +108,7 @@ class Draws(IterableDataset[Batch]):
             generator = torch.Generator().manual_seed(self.seed)
         for number in range(self.batches):
             horizon = self.horizons_steps[number % len(self.horizons_steps)]
-            size = self.batch_size
+            size = self.batch_sizes[number % len(self.batch_sizes)]
             drawn = torch.multinomial(self.pool.weight, size, replacement=True, generator=generator)
             yield cut_batch(self.grid, self.pool.anchors[drawn], self.pool.person[drawn], horizon)
 
@@ -121,7 +121,7 @@ class RecordData(lightning.LightningDataModule):
         learn_fraction: First share of each participant's time to learn from; the rest is for
             scoring and is never read here.
         validation_fraction: Last share of the learning part, kept out to watch progress on.
-        batch_size: Windows per batch.
+        batch_sizes: Windows per batch, in turn with the horizons.
         horizons_min: Horizons, taken in turn batch by batch; a long one now and then teaches the
             night without paying for it in every batch.
         batches_per_epoch: Training batches in one epoch.
@@ -134,8 +134,8 @@ class RecordData(lightning.LightningDataModule):
         records: list[Path],
         learn_fraction: float = 0.8,
         validation_fraction: float = 0.1,
-        batch_size: int = 512,
-        horizons_min: tuple[int, ...] = (120, 120, 120, 480),
+        batch_sizes: tuple[int, ...] = (512, 512, 512, 512, 256),
+        horizons_min: tuple[int, ...] = (120, 120, 120, 120, 480),
         batches_per_epoch: int = 100,
         validation_batches: int = 8,
         seed: int = 0,
@@ -144,7 +144,7 @@ class RecordData(lightning.LightningDataModule):
         self.records = records
         self.learn_fraction = learn_fraction
         self.validation_fraction = validation_fraction
-        self.batch_size = batch_size
+        self.batch_sizes = batch_sizes
         self.horizons_min = horizons_min
         self.batches_per_epoch = batches_per_epoch
         self.validation_batches = validation_batches
@@ -194,7 +194,7 @@ class RecordData(lightning.LightningDataModule):
         """Random windows, new ones every epoch."""
         horizons = tuple(steps(minutes) for minutes in self.horizons_min)
         draws = Draws(
-            self.grid, self.learn, self.batch_size, horizons, self.batches_per_epoch, None
+            self.grid, self.learn, self.batch_sizes, horizons, self.batches_per_epoch, None
         )
         return DataLoader(draws, batch_size=None)
 
@@ -204,7 +204,7 @@ class RecordData(lightning.LightningDataModule):
         draws = Draws(
             self.grid,
             self.validation,
-            self.batch_size,
+            (max(self.batch_sizes),),
             horizon,
             self.validation_batches,
             self.seed,

@@ -6,6 +6,7 @@ errors on the latest learning windows, by a model that did not learn from these.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from training.features import Floats, linear_features, tree_features
@@ -112,12 +114,17 @@ def trees(windows: Windows) -> Forecaster:
 
         table = read(features, people)
         settings = TREES | {"categorical_features": [0] if len(code) <= CATEGORIES_MAX else None}
-        early = HistGradientBoostingRegressor(
-            max_iter=TREES_MAX, early_stopping=True, n_iter_no_change=25, **settings
-        ).fit(table[~held_out], change[~held_out], X_val=table[held_out], y_val=change[held_out])
-        best = max(int(np.argmax(early.validation_score_)), 1)
-        full = HistGradientBoostingRegressor(max_iter=best, early_stopping=False, **settings)
-        full.fit(table, change)
+        # One thread each: the horizons fill the cores, and threads that wait for each other on
+        # busy cores are many times slower.
+        with threadpool_limits(1, "openmp"):
+            early = HistGradientBoostingRegressor(
+                max_iter=TREES_MAX, early_stopping=True, n_iter_no_change=25, **settings
+            ).fit(
+                table[~held_out], change[~held_out], X_val=table[held_out], y_val=change[held_out]
+            )
+            best = max(int(np.argmax(early.validation_score_)), 1)
+            full = HistGradientBoostingRegressor(max_iter=best, early_stopping=False, **settings)
+            full.fit(table, change)
         return (
             lambda *asked: np.asarray(early.predict(read(*asked))),
             lambda *asked: np.asarray(full.predict(read(*asked))),
@@ -148,15 +155,19 @@ def _regression(
     """
     features, people = read(windows), _people(windows)
     changes = (windows.targets_mg_dl - windows.last_mg_dl[:, None]).numpy()
-    kept: list[Regress] = []
     errors = np.full_like(changes, np.nan)
-    for column, change in enumerate(changes.T):
+
+    def fit_horizon(column: int) -> Regress:
+        change = changes[:, column]
         known = np.flatnonzero(~np.isnan(change))
         held_out = _latest(windows.take(torch.from_numpy(known)))
         early, full = fit(features[known], people[known], change[known], held_out)
-        kept.append(full)
         late = known[held_out]
         errors[late, column] = change[late] - early(features[late], people[late])
+        return full
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        kept = list(pool.map(fit_horizon, range(changes.shape[1])))
 
     def expect(asked: Windows) -> Tensor:
         asked_features, asked_people = read(asked), _people(asked)

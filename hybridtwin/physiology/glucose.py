@@ -51,7 +51,7 @@ def liver_production(
     glucose_mg_dl: Tensor, liver_action: Tensor, dawn: Tensor, p: BodyParameters
 ) -> Tensor:
     """(B,) endogenous production, mg/kg/min; falls with insulin action (mU/L) and glucose."""
-    restraint = liver_action / p.liver_half_insulin + glucose_mg_dl / p.liver_half_glucose
+    restraint = liver_action * p.liver_per_insulin + glucose_mg_dl * p.liver_per_glucose
     return p.liver_maximum * dawn / (1 + restraint)
 
 

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from hybridtwin.physiology.parameters import BodyParameters
 
-MG_PER_G = 1000.0
-
 
 class GutState(NamedTuple):
     """Carbohydrate still in the gut, g, each (B,)."""
@@ -21,12 +19,13 @@ class GutState(NamedTuple):
 
 def gut_rates(state: GutState, carbs_g_min: Tensor, p: BodyParameters) -> GutState:
     """Time derivatives per minute, given carbohydrate eaten (B,) in g/min."""
+    passed = p.gut_rate_per_min * state.gut_1
     return GutState(
-        gut_1=p.carb_availability * carbs_g_min - state.gut_1 / p.gut_time_min,
-        gut_2=(state.gut_1 - state.gut_2) / p.gut_time_min,
+        gut_1=p.carb_availability * carbs_g_min - passed,
+        gut_2=passed - p.gut_rate_per_min * state.gut_2,
     )
 
 
 def glucose_appearance(state: GutState, p: BodyParameters) -> Tensor:
     """(B,) glucose entering the blood, mg/kg/min."""
-    return MG_PER_G * state.gut_2 / (p.gut_time_min * p.weight_kg)
+    return p.appearance_mg_kg_per_g * state.gut_2

@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from hybridtwin.physiology.parameters import INSULIN_VOLUME_L_KG, BodyParameters
-
-MU_PER_U = 1000.0
+from hybridtwin.physiology.parameters import BodyParameters
 
 
 class InsulinState(NamedTuple):
@@ -29,15 +27,17 @@ def insulin_rates(
     state: InsulinState, rapid_u_min: Tensor, long_u_min: Tensor, p: BodyParameters
 ) -> InsulinState:
     """Time derivatives per minute, given the rates (B,) at which insulin is injected in U/min."""
-    rapid_out = state.rapid_2 / p.rapid_time_min
-    long_out = state.long_2 / p.long_time_min
-    appearance = MU_PER_U * (rapid_out + long_out) / (INSULIN_VOLUME_L_KG * p.weight_kg)
+    rapid_on = p.rapid_rate_per_min * state.rapid_1
+    rapid_out = p.rapid_rate_per_min * state.rapid_2
+    long_on = p.long_rate_per_min * state.long_1
+    long_out = p.long_rate_per_min * state.long_2
     return InsulinState(
-        rapid_1=rapid_u_min - state.rapid_1 / p.rapid_time_min,
-        rapid_2=state.rapid_1 / p.rapid_time_min - rapid_out,
-        long_1=long_u_min - state.long_1 / p.long_time_min,
-        long_2=state.long_1 / p.long_time_min - long_out,
-        plasma=appearance - p.insulin_clearance_per_min * state.plasma,
+        rapid_1=rapid_u_min - rapid_on,
+        rapid_2=rapid_on - rapid_out,
+        long_1=long_u_min - long_on,
+        long_2=long_on - long_out,
+        plasma=p.plasma_mu_l_per_u * (rapid_out + long_out)
+        - p.insulin_clearance_per_min * state.plasma,
         uptake_action=p.uptake_onset_per_min * (state.plasma - state.uptake_action),
         liver_action=p.liver_onset_per_min * (state.plasma - state.liver_action),
     )

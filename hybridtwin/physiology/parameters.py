@@ -6,6 +6,7 @@ deviation of the logarithm above it. `values` turns scores into units.
 
 import math
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Final
 
 import torch
@@ -62,6 +63,8 @@ RENAL_RATE_PER_MIN: Final = 0.0005  # Dalla Man 2007, k_e1
 RENAL_THRESHOLD_MG_KG: Final = 339.0  # Dalla Man 2007, k_e2
 STARVATION_MG_DL: Final = 25.0  # below about this, uptake falls with what is left
 DEFAULT_WEIGHT_KG: Final = 70.0
+MU_PER_U: Final = 1000.0
+MG_PER_G: Final = 1000.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,48 @@ class BodyParameters:
     sensor_delay_min: Tensor
     basal_need_u_h: Tensor
     weight_kg: Tensor
+
+    # What the vector field needs at every stage of every step, computed once.
+
+    @cached_property
+    def rapid_rate_per_min(self) -> Tensor:
+        """1 / rapid_time_min."""
+        return self.rapid_time_min.reciprocal()
+
+    @cached_property
+    def long_rate_per_min(self) -> Tensor:
+        """1 / long_time_min."""
+        return self.long_time_min.reciprocal()
+
+    @cached_property
+    def gut_rate_per_min(self) -> Tensor:
+        """1 / gut_time_min."""
+        return self.gut_time_min.reciprocal()
+
+    @cached_property
+    def sensor_rate_per_min(self) -> Tensor:
+        """1 / sensor_delay_min."""
+        return self.sensor_delay_min.reciprocal()
+
+    @cached_property
+    def plasma_mu_l_per_u(self) -> Tensor:
+        """What one unit adds to plasma insulin, mU/L."""
+        return MU_PER_U / (INSULIN_VOLUME_L_KG * self.weight_kg)
+
+    @cached_property
+    def appearance_mg_kg_per_g(self) -> Tensor:
+        """Flow into the blood, mg/kg/min, per gram in the second gut compartment."""
+        return MG_PER_G * self.gut_rate_per_min / self.weight_kg
+
+    @cached_property
+    def liver_per_insulin(self) -> Tensor:
+        """1 / liver_half_insulin."""
+        return self.liver_half_insulin.reciprocal()
+
+    @cached_property
+    def liver_per_glucose(self) -> Tensor:
+        """1 / liver_half_glucose."""
+        return self.liver_half_glucose.reciprocal()
 
     def rows(self, index: Tensor) -> "BodyParameters":
         """The parameters of the chosen rows."""

@@ -12,4 +12,4 @@ def interstitial_rate(
     interstitial_mg_dl: Tensor, plasma_mg_dl: Tensor, p: BodyParameters
 ) -> Tensor:
     """Time derivative (B,) of interstitial glucose, mg/dL per minute."""
-    return (plasma_mg_dl - interstitial_mg_dl) / p.sensor_delay_min
+    return (plasma_mg_dl - interstitial_mg_dl) * p.sensor_rate_per_min
