@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hybridtwin.forecast import Forecast
-from hybridtwin.glycemia.episodes import HIGH_MG_DL, LOW_MG_DL, VERY_LOW_MG_DL
+from hybridtwin.glycemia.episodes import (
+    HIGH_MG_DL,
+    LOW_MG_DL,
+    VERY_HIGH_MG_DL,
+    VERY_LOW_MG_DL,
+)
 from hybridtwin.plan import Plan
 from hybridtwin.record import Record
 from hybridtwin.scenario import Scenario
@@ -24,9 +29,10 @@ from hybridtwin.units import GlucoseUnit, from_mg_dl
 LOOK_BACK: Final = pd.Timedelta(hours=6)
 _SIZE_IN = (5.6, 4.6)
 _DPI = 160
-_BOTTOM_MG_DL, _TOP_MG_DL = 30.0, 240.0
+_BOTTOM_MG_DL = 30.0
+_TOP_MG_DL = (240.0, 420.0)  # sensors end at 400
 _BANDS = (((0.05, 0.95), 0.14), ((0.1, 0.9), 0.17), ((0.25, 0.75), 0.24))
-_INK, _GREY, _TARGET, _LOW = "#26323f", "#8a94a0", "#e8f3ea", "#b3261e"
+_INK, _TARGET, _LOW = "#26323f", "#e3f1e6", "#b3261e"
 _FAN = "#2b6cb0"
 _INSULIN, _CARBS, _EXERCISE = "#6a3d9a", "#a85b00", "#00796b"
 # Okabe and Ito's colours, told apart by the colour-blind; the reference is grey.
@@ -69,7 +75,7 @@ def fan_chart(
     _events(events, forecast, record, plan)
     for axes in (glucose, events):
         _now_line(axes, forecast)
-    _titles(glucose, f"{forecast.participant} · {forecast.plan}")
+    _titles(glucose, f"{forecast.participant}: {_short(forecast.plan)}")
     _time_axis(events, forecast)
     return figure
 
@@ -92,9 +98,13 @@ def comparison_chart(scenario: Scenario, record: Record, unit: GlucoseUnit = "mg
     for index, forecast in enumerate(scenario.forecasts):
         color, style = _PLANS[index % len(_PLANS)], _STYLES[index % len(_STYLES)]
         low, high = (_from_reading(forecast, q, unit) for q in forecast.quantiles_mg_dl((0.1, 0.9)))
-        glucose.fill_between(times, low, high, color=color, alpha=0.13, linewidth=0)
+        if index:
+            for bound in (low, high):
+                glucose.plot(times, bound, color=color, linewidth=0.8, alpha=0.7)
+        else:
+            glucose.fill_between(times, low, high, color=color, alpha=0.15, linewidth=0)
         expected = _from_reading(forecast, forecast.expected_mg_dl, unit)
-        glucose.plot(times, expected, style, color=color, linewidth=2, label=forecast.plan)
+        glucose.plot(times, expected, style, color=color, linewidth=2, label=_short(forecast.plan))
         if index:
             difference = scenario.difference(index, unit)
             rows = dict(zip(difference.levels, difference.quantiles, strict=True))
@@ -107,7 +117,7 @@ def comparison_chart(scenario: Scenario, record: Record, unit: GlucoseUnit = "mg
     change.grid(axis="y", color="#eceff2", linewidth=0.8)
     for axes in (glucose, change):
         _now_line(axes, first)
-    _titles(glucose, f"{first.participant} · against {first.plan}")
+    _titles(glucose, f"{first.participant}: plans against {_short(first.plan, 30)!r}")
     _time_axis(change, first)
     return figure
 
@@ -154,6 +164,16 @@ def _ground(axes: Axes, unit: GlucoseUnit) -> None:
     )
     axes.axhspan(low, high, color=_TARGET, zorder=0)
     axes.axhline(very_low, color=_LOW, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    axes.annotate(
+        f"{very_low:.0f}" if unit == "mg/dL" else f"{very_low:.1f}",
+        (0, very_low),
+        xycoords=("axes fraction", "data"),
+        xytext=(3, -2),
+        textcoords="offset points",
+        va="top",
+        fontsize=8,
+        color=_LOW,
+    )
     axes.set_ylabel(f"glucose, {unit}", fontsize=9, color=_INK)
 
 
@@ -172,13 +192,17 @@ def _readings(axes: Axes, forecast: Forecast, record: Record, unit: GlucoseUnit)
 
 
 def _limits(axes: Axes, unit: GlucoseUnit) -> None:
-    shown = axes.dataLim.y1
-    axes.set_ylim(from_mg_dl(_BOTTOM_MG_DL, unit), max(1.04 * shown, from_mg_dl(_TOP_MG_DL, unit)))
-    marks = (LOW_MG_DL, HIGH_MG_DL, VERY_LOW_MG_DL, 250, 320, 400)
+    least, most = (from_mg_dl(limit, unit) for limit in _TOP_MG_DL)
+    top = min(max(1.04 * axes.dataLim.y1, least), most)
+    axes.set_ylim(from_mg_dl(_BOTTOM_MG_DL, unit), top)
+    marks = (LOW_MG_DL, HIGH_MG_DL, VERY_HIGH_MG_DL, 320, 400)
     digits = 0 if unit == "mg/dL" else 1
-    top = axes.get_ylim()[1]
     ticks = [from_mg_dl(mark, unit) for mark in marks if from_mg_dl(mark, unit) <= top]
     axes.set_yticks(ticks, [f"{tick:.{digits}f}" for tick in ticks])
+
+
+def _short(plan: str, width: int = 44) -> str:
+    return plan if len(plan) <= width else plan[: width - 1] + "…"
 
 
 def _now_line(axes: Axes, forecast: Forecast) -> None:
@@ -189,7 +213,7 @@ def _now_line(axes: Axes, forecast: Forecast) -> None:
 
 
 def _titles(axes: Axes, title: str) -> None:
-    axes.set_title(title, fontsize=10.5, color=_INK, loc="left", fontweight="bold")
+    axes.set_title(title, fontsize=10, color=_INK, loc="left", fontweight="bold")
 
 
 def _time_axis(axes: Axes, forecast: Forecast) -> None:
@@ -255,5 +279,7 @@ def _marks(
                 va="center",
                 fontsize=8,
                 color=color,
+                bbox={"boxstyle": "square,pad=0.1", "color": "white", "alpha": 0.8},
+                zorder=4,
             )
             free_from = hour + _LABEL_ROOM_H
