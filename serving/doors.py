@@ -1,0 +1,54 @@
+"""What is looked at before a request is read: its declared type and its size."""
+
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.problems import http_problem
+from serving.schema import MAX_BODY_BYTES
+
+_JSON: Final = "application/json"
+
+
+def guarded(app: ASGIApp) -> ASGIApp:
+    """The app behind a door that refuses bodies that are too large or not declared as JSON.
+
+    The result is deliberately no Starlette app: BentoML then hands over every path that is not its
+    own, unknown ones too, and errors keep one shape.
+    """
+
+    async def door(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            status = _refusal(Headers(scope=scope))
+            if status:
+                await http_problem(status, scope["path"])(scope, receive, send)
+                return
+        await app(scope, _limited(receive), send)
+
+    return door
+
+
+def _refusal(headers: Headers) -> int | None:
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > MAX_BODY_BYTES:
+        return 413
+    if headers.get("content-type", "").split(";")[0].strip().lower() != _JSON:
+        return 415
+    return None
+
+
+def _limited(receive: Receive) -> Receive:
+    """Messages as they come, until a body that states no length grows too large."""
+    taken = 0
+
+    async def limited() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > MAX_BODY_BYTES:
+            raise HTTPException(413)
+        return message
+
+    return limited

@@ -1,0 +1,162 @@
+"""From a question to a Record: units converted, and times and values checked with their place."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Final
+
+import pandas as pd
+
+from hybridtwin.errors import PlanError, Problem, RecordError
+from hybridtwin.events import Event, GlucoseReading
+from hybridtwin.plan import HORIZON_MAX_MIN, Plan
+from hybridtwin.record import Record, from_events
+from hybridtwin.trust import CLOCK_TOLERANCE_MIN
+from hybridtwin.units import (
+    GLUCOSE_MAX_MG_DL,
+    GLUCOSE_MIN_MG_DL,
+    MMOL_L_SUSPECT_MEDIAN,
+    GlucoseUnit,
+    from_mg_dl,
+    to_mg_dl,
+)
+from serving.schema import MAX_DAYS, History, Reading
+
+_SHOWN: Final = 5
+_MG_DL_SUSPECT_MEDIAN: Final = 36.0
+"""A median of mmol/L at or above this is mg/dL sent as mmol/L: no sensor reads so high."""
+
+
+def present(question: History) -> pd.Timestamp:
+    """The moment of the question.
+
+    Raises:
+        RecordError: It lies in another century.
+    """
+    if question.now is None:
+        return pd.Timestamp.now("UTC")
+    if not 2000 <= question.now.year < 2100:
+        raise RecordError.of(
+            "now", f"{question.now.isoformat()} is not of this century", "Check the clock."
+        )
+    return pd.Timestamp(question.now).tz_convert("UTC")
+
+
+def to_record(question: History, now: pd.Timestamp) -> Record:
+    """What the question says of the person.
+
+    Raises:
+        RecordError: A value or a time is impossible.
+    """
+    unit = question.units.glucose
+    problems = [
+        *_mistaken_unit(question.glucose, unit),
+        *_few(_future_or_ancient("glucose", question.glucose, now), "glucose"),
+    ]
+    if not problems:
+        problems += _few(_beyond_sensors(question.glucose, unit), "glucose")
+    for name in ("insulin", "meals", "activity"):
+        problems += _few(_future_or_ancient(name, getattr(question, name) or (), now), name)
+    if problems:
+        raise RecordError(problems)
+    return from_events(
+        question.profile,
+        [
+            GlucoseReading(time=reading.time, mg_dl=to_mg_dl(reading.value, unit))
+            for reading in question.glucose
+        ],
+        question.insulin or (),
+        question.meals or (),
+        question.activity or (),
+        logged=[
+            channel
+            for channel, events in (("bolus", question.insulin), ("meals", question.meals))
+            if events is not None
+        ],
+        source="request",
+    )
+
+
+def check_times(plans: Sequence[Plan], now: pd.Timestamp) -> None:
+    """Refuse plans whose times are nowhere near now, before anything is computed with them.
+
+    Raises:
+        PlanError: A time lies days from now.
+    """
+    reach = pd.Timedelta(days=MAX_DAYS)
+    problems = [
+        Problem(
+            f"plan {plan.name!r}: {part}[{i}].time",
+            f"{event.time.isoformat()} is more than {MAX_DAYS} days from now",
+            f"A plan reaches at most {HORIZON_MAX_MIN // 60} hours ahead.",
+        )
+        for plan in plans
+        for part in ("insulin", "meals", "activity")
+        for i, event in enumerate(getattr(plan, part))
+        if not _between(now - reach, event.time, now + reach)
+    ]
+    if problems:
+        raise PlanError(list(_few(iter(problems), "plan")))
+
+
+def _between(begin: pd.Timestamp, time: datetime, end: pd.Timestamp) -> bool:
+    return bool(begin.to_pydatetime() <= time <= end.to_pydatetime())
+
+
+def _few(problems: Iterator[Problem], where: str) -> list[Problem]:
+    """The first problems, and how many more there are."""
+    shown = list(islice(problems, _SHOWN))
+    more = sum(1 for _ in problems)
+    if more:
+        shown.append(Problem(where, f"{more} more problems of this kind", "Correct them too."))
+    return shown
+
+
+def _future_or_ancient(
+    name: str, rows: Sequence[Reading | Event], now: pd.Timestamp
+) -> Iterator[Problem]:
+    latest = now + pd.Timedelta(minutes=CLOCK_TOLERANCE_MIN)
+    earliest = now - pd.Timedelta(days=MAX_DAYS)
+    for i, row in enumerate(rows):
+        where = f"{name}[{i}].time"
+        if row.time > latest.to_pydatetime():
+            yield Problem(
+                where,
+                f"{row.time.isoformat()} lies after now, {now.isoformat(timespec='seconds')}",
+                "Check the zone and the clock; what is yet to come belongs into the plan.",
+            )
+        elif row.time < earliest.to_pydatetime():
+            yield Problem(
+                where,
+                f"{row.time.isoformat()} lies more than {MAX_DAYS} days before now",
+                f"Send at most the last {MAX_DAYS} days; two days are enough.",
+            )
+
+
+def _mistaken_unit(rows: Sequence[Reading], unit: GlucoseUnit) -> list[Problem]:
+    median = pd.Series([row.value for row in rows], dtype=float).median()
+    if unit == "mg/dL" and median <= MMOL_L_SUSPECT_MEDIAN:
+        other = "mmol/L"
+    elif unit == "mmol/L" and median >= _MG_DL_SUSPECT_MEDIAN:
+        other = "mg/dL"
+    else:
+        return []
+    return [
+        Problem(
+            "units.glucose",
+            f"the median of the readings is {median:.1f} {unit}, which cannot be: "
+            f"this looks like {other}",
+            f"State {other} in units.glucose, or convert the readings.",
+        )
+    ]
+
+
+def _beyond_sensors(rows: Sequence[Reading], unit: GlucoseUnit) -> Iterator[Problem]:
+    low, high = (from_mg_dl(limit, unit) for limit in (GLUCOSE_MIN_MG_DL, GLUCOSE_MAX_MG_DL))
+    for i, row in enumerate(rows):
+        if not low <= row.value <= high:
+            yield Problem(
+                f"glucose[{i}].value",
+                f"{row.value:g} {unit} is no possible reading",
+                f"Sensors read {low:.3g} to {high:.3g} {unit}: correct it or leave it out.",
+            )

@@ -1,0 +1,146 @@
+"""Every error in one shape, problem details (RFC 9457), whatever part of the service found it."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from hybridtwin.errors import Problem, TwinError
+from serving.schema import MAX_BODY_BYTES, ErrorReport, ProblemItem
+
+MEDIA_TYPE: Final = "application/problem+json"
+_SHOWN: Final = 10
+_log = logging.getLogger(__name__)
+
+_BELOW = ("greater_than", "greater_than_equal")
+_ABOVE = ("less_than", "less_than_equal")
+_CHOICES = ("enum", "literal_error")
+_HTTP: Final = {
+    404: ("not-found", "there is nothing here", "The service's paths are in /openapi.json."),
+    405: ("wrong-method", "this method is not offered here", "See /openapi.json."),
+    413: (
+        "too-large",
+        f"the body is larger than {MAX_BODY_BYTES // 2**20} MiB",
+        "Send fewer rows: two days of history are enough.",
+    ),
+    415: (
+        "wrong-content-type",
+        "the body is not declared as JSON",
+        "Send the header Content-Type: application/json.",
+    ),
+    503: ("not-ready", "the review of the night is still running", "Ask again in a minute."),
+}
+
+
+def problem_response(
+    status: int, code: str, problems: Sequence[Problem], headers: Mapping[str, str] | None = None
+) -> Response:
+    """An error as the client sees it."""
+    report = ErrorReport(
+        type=f"urn:hybridtwin:problem:{code}",
+        title=code.replace("-", " ").capitalize(),
+        status=status,
+        detail="\n".join(str(problem) for problem in problems),
+        code=code,
+        problems=[ProblemItem(where=p.where, what=p.what, advice=p.advice) for p in problems],
+    )
+    return Response(
+        report.model_dump_json(), status, headers=dict(headers or {}), media_type=MEDIA_TYPE
+    )
+
+
+def http_problem(status: int, path: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The error for an HTTP status."""
+    phrase = HTTPStatus(status).phrase
+    code, what, advice = _HTTP.get(
+        status, ("bad-request", phrase, "The service is described in /openapi.json.")
+    )
+    return problem_response(status, code, [Problem(path, what, advice)], headers)
+
+
+def handle_problems(app: FastAPI) -> None:
+    """Give every error of the app the one shape."""
+    app.add_exception_handler(TwinError, _twin_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _internal_error)
+
+
+def _twin_error(request: Request, error: Exception) -> Response:
+    error = cast(TwinError, error)
+    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, error.code, error.problems)
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    error = cast(HTTPException, error)
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # the body could not even be decoded
+        return _not_json("body", "cannot be read as JSON in UTF-8")
+    return http_problem(error.status_code, request.url.path, error.headers)
+
+
+def _internal_error(request: Request, error: Exception) -> Response:
+    _log.error("%s failed", request.url.path, exc_info=error)
+    problem = Problem(
+        request.url.path, "the service failed", "It is not your request; please report it."
+    )
+    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", [problem])
+
+
+def _not_json(where: str, what: str) -> Response:
+    problem = Problem(where, what, "Send one complete JSON object.")
+    return problem_response(HTTPStatus.BAD_REQUEST, "not-json", [problem])
+
+
+def _validation_error(request: Request, error: Exception) -> Response:
+    found = cast(RequestValidationError, error).errors()
+    first = found[0]
+    if first["type"] == "json_invalid":
+        place = f"body, character {first['loc'][-1]}"
+        return _not_json(place, f"is not JSON: {first['ctx']['error']}")
+    problems = [_explain(entry) for entry in found[:_SHOWN]]
+    if len(found) > _SHOWN:
+        more = f"{len(found) - _SHOWN} more problems"
+        problems.append(Problem(_place(found[_SHOWN]["loc"]), more, "Correct them too."))
+    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", problems)
+
+
+def _place(loc: Sequence[str | int]) -> str:
+    """glucose[3].value, from ('body', 'glucose', 3, 'value')."""
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc[1:]]
+    return "".join(parts).lstrip(".") or str(loc[0])
+
+
+def _explain(entry: Mapping[str, Any]) -> Problem:
+    """One error of validation in words."""
+    where, kind, limits = _place(entry["loc"]), entry["type"], entry.get("ctx", {})
+    given = repr(entry.get("input"))
+    shown = given if len(given) <= 60 else given[:57] + "..."
+    limit = next(iter(limits.values()), "")
+    if kind == "missing":
+        return Problem(where, "is missing", "Add it; /openapi.json describes it.")
+    if kind == "extra_forbidden":
+        return Problem(where, "is not a known field", "Check its spelling, or leave it out.")
+    if kind in _BELOW:
+        return Problem(where, f"{shown} is too low", f"The lowest allowed is {limit}.")
+    if kind in _ABOVE:
+        return Problem(where, f"{shown} is too high", f"The highest allowed is {limit}.")
+    if kind in _CHOICES:
+        return Problem(where, f"{shown} is not known", f"Use one of {limits['expected']}.")
+    if kind == "timezone_aware":
+        advice = "Add the zone, as in 2026-01-31T21:30:00+01:00 or 2026-01-31T20:30:00Z."
+        return Problem(where, f"{shown} has no time zone", advice)
+    if kind.startswith("datetime"):
+        return Problem(where, f"{shown} is not a time", "Write 2026-01-31T21:30:00+01:00.")
+    if kind in ("too_long", "too_short"):
+        lowest, highest = limits.get("min_length"), limits.get("max_length")
+        rule = f"Send at least {lowest}." if highest is None else f"Send at most {highest}."
+        return Problem(where, f"has {limits['actual_length']} entries", rule)
+    if kind == "value_error":
+        return Problem(where, str(limits["error"]), "Correct this value, or leave the entry out.")
+    advice = f"Correct it: {shown} was given; /openapi.json describes the field."
+    return Problem(where, entry["msg"][:1].lower() + entry["msg"][1:], advice)
