@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from hybridtwin import importers
+from hybridtwin import commands, importers
 from hybridtwin.errors import TwinError
 from hybridtwin.record import Provenance, save_record
 
@@ -22,7 +22,6 @@ REPORT_FILE = "import-report.json"
 
 app = typer.Typer(
     name="hybridtwin",
-    help="A digital twin for diabetes: forecasts of glucose, and answers to what-if.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -33,7 +32,10 @@ _FORMATS = "\n\n".join(
 
 @app.callback()
 def _commands() -> None:
-    """A digital twin for diabetes: forecasts of glucose, and answers to what-if."""
+    """A digital twin for diabetes: forecasts of glucose, and answers to what-if.
+
+    Decision support for research, not a certified medical device: no dose is changed on its word.
+    """
 
 
 @app.command(
@@ -78,6 +80,9 @@ def import_(
     _write_report(report, without_glucose, out)
     _show_report(report, without_glucose, console)
     console.print(f"{len(report) - len(without_glucose)} records in {out}")
+
+
+commands.register(app)
 
 
 def _refuse_unknown(names: set[str], path: Path) -> None:

@@ -1,0 +1,303 @@
+"""The commands of everybody: forecast, scenario, nightly, clinic."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import track
+
+from hybridtwin import tables
+from hybridtwin.ask import AS_USUAL, read_person, read_plan, read_time
+from hybridtwin.errors import ModelError, RecordError, TwinError
+from hybridtwin.forecast import ForecastReport
+from hybridtwin.night import NightReview, NightRisk, by_attention, review_night
+from hybridtwin.plots import comparison_chart, fan_chart
+from hybridtwin.record import Record, load_record, record_folders, save_record
+from hybridtwin.registry import load_twin
+from hybridtwin.scenario import compare
+from hybridtwin.twin import Twin
+from hybridtwin.units import GlucoseUnit
+from hybridtwin.virtual.clinic import clinic as virtual_clinic
+from hybridtwin.virtual.life import TIME_ZONE as CLINIC_TIME_ZONE
+
+RECORDS_FOLDER = "records"
+_CLOCK = "%a %d %b %H:%M"
+
+Source = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A record folder, a folder of them, or an export that hybridtwin import knows.",
+    ),
+]
+Participant = Annotated[
+    str | None, typer.Option(metavar="ID", help="Whose, where SOURCE holds several people.")
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TWIN",
+        help="A twin's folder or models:/NAME@ALIAS. Without it, the population twin in the box.",
+    ),
+]
+Now = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="The present, ISO 8601 with a zone; later data are not looked at. "
+        "Without it, the time of the last reading.",
+    ),
+]
+HorizonMin = Annotated[
+    int, typer.Option(metavar="MINUTES", help="From the last reading, 5 to 720 minutes.")
+]
+Unit = Annotated[GlucoseUnit, typer.Option(help="Of every glucose value shown or written.")]
+Json = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the result here, as JSON.")
+]
+Png = Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the result here, as PNG.")]
+_PLAN_HELP = (
+    "What will be done: a JSON file, or events such as 'bolus 3 at 18:30; carbs 40 at +15min', "
+    "'basal 0.4 for 90 min now', 'basal 14 glargine_u100 at 22:00', "
+    "'exercise 45 min vigorous at +1h'. Doses in U (rates in U/h), carbs in g, local times."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(
+        epilog="Example: hybridtwin forecast demo/records --participant virtual-adult-04 "
+        "--plan 'carbs 40 at +15min' --png forecast.png"
+    )(forecast)
+    app.command(
+        epilog="Example: hybridtwin scenario demo/records --participant virtual-adult-04 "
+        "--plan 'bolus 3 now' --plan 'bolus 3 now; carbs 40 at +15min' --png plans.png"
+    )(scenario)
+    app.command(
+        epilog="Example: hybridtwin nightly demo/records --twins demo/twins --csv tonight.csv"
+    )(nightly)
+    app.command(epilog="Example: hybridtwin clinic --out demo")(clinic)
+
+
+def forecast(
+    source: Source,
+    participant: Participant = None,
+    model: Model = None,
+    plan: Annotated[str, typer.Option(metavar="PLAN", help=_PLAN_HELP)] = AS_USUAL,
+    now: Now = None,
+    horizon_min: HorizonMin = 240,
+    unit: Unit = "mg/dL",
+    json_file: Json = None,
+    png: Png = None,
+) -> None:
+    """Forecast one person's glucose, and say how far to trust it."""
+    record = read_person(source, participant)
+    twin = load_twin(model)
+    belief = twin.believe(record, read_time(now, "--now") if now else None)
+    wanted = read_plan(plan, belief.now, record.profile.time_zone)
+    found = twin.forecast(belief, wanted, horizon_min)
+    report = found.report(unit)
+    console = Console()
+    _say_start(console, report, now)
+    console.print(tables.trajectories([report]))
+    console.print(tables.events([report]))
+    _say_trust(console, report)
+    _write(json_file, report.model_dump_json(indent=2))
+    if png is not None:
+        _draw(png, fan_chart(found, record, unit, plan=wanted))
+
+
+def scenario(
+    source: Source,
+    plan: Annotated[list[str], typer.Option(metavar="PLAN", help=f"{_PLAN_HELP} May be repeated.")],
+    against: Annotated[
+        str, typer.Option(metavar="PLAN", help="The plan that the others are compared with.")
+    ] = AS_USUAL,
+    participant: Participant = None,
+    model: Model = None,
+    now: Now = None,
+    horizon_min: HorizonMin = 240,
+    unit: Unit = "mg/dL",
+    json_file: Json = None,
+    png: Png = None,
+) -> None:
+    """Compare what would happen under several plans, from the same moment."""
+    record = read_person(source, participant)
+    twin = load_twin(model)
+    belief = twin.believe(record, read_time(now, "--now") if now else None)
+    plans = [read_plan(text, belief.now, record.profile.time_zone) for text in (against, *plan)]
+    found = compare(twin, belief, plans, horizon_min)
+    report = found.report(unit)
+    console = Console()
+    _say_start(console, report.forecasts[0], now)
+    console.print(tables.trajectories(report.forecasts))
+    console.print(tables.events(report.forecasts))
+    console.print(tables.differences(report))
+    _say_trust(console, report.forecasts[0])
+    _write(json_file, report.model_dump_json(indent=2))
+    if png is not None:
+        _draw(png, comparison_chart(found, record, unit))
+
+
+def nightly(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Holds the records.")],
+    twins: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Personal twins, DIR/PARTICIPANT each; who has none gets the population's.",
+        ),
+    ] = None,
+    now: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="The evening, ISO 8601 with a zone. Without it, the newest reading of all.",
+        ),
+    ] = None,
+    unit: Unit = "mg/dL",
+    json_file: Json = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write the list here, as CSV.")
+    ] = None,
+) -> None:
+    """List tonight's risk of a low (00:00 to 06:00), those first who need attention."""
+    if twins is not None and not twins.is_dir():
+        raise ModelError.of(
+            str(twins),
+            "is no folder of twins",
+            "Make them with: hybridtwin personalise --records DIR --out DIR",
+        )
+    records, reviews = _read_all(record_folders(folder))
+    evening = read_time(now, "--now") if now else _newest(records)
+    population = load_twin()
+    for record in track(records, "Forecasting", console=Console(stderr=True), transient=True):
+        reviews.append(_review(record, population, twins, evening, unit))
+    risks = [review.risk for review in by_attention(reviews)]
+    console = Console()
+    said = "" if now else ", the newest reading of all; --now changes it"
+    console.print(f"Now: {evening:{_CLOCK} %Z}{said}.", highlight=False)
+    console.print(tables.night(risks, unit))
+    refused = sum(risk.status == "refused" for risk in risks)
+    if refused:
+        console.print(
+            f"{refused} of {len(risks)} cannot be forecast, which does not mean that they are "
+            "safe.",
+            highlight=False,
+        )
+    lines = [risk.model_dump(mode="json") for risk in risks]
+    content = {"now": evening.isoformat(), "unit": unit, "participants": lines}
+    _write(json_file, json.dumps(content, indent=2))
+    _write(csv_file, _csv(lines, unit))
+
+
+def clinic(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="The records go to DIR/records, a folder each.")
+    ],
+    count: Annotated[int, typer.Option(min=1, metavar="PEOPLE", help="How many people.")] = 12,
+    days: Annotated[float, typer.Option(min=1, metavar="DAYS", help="Length of a record.")] = 14,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes all that is left to chance.")] = 1,
+    end: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="When the records end, ISO 8601 with a zone. Without it, 21:30 today in Berlin.",
+        ),
+    ] = None,
+) -> None:
+    """Make a demonstration clinic: virtual people on the evening before a night."""
+    today = pd.Timestamp.now(CLINIC_TIME_ZONE).normalize()
+    until = read_time(end, "--end") if end else today + pd.DateOffset(hours=21, minutes=30)
+    console = Console()
+    with console.status(f"{count} virtual people live for {days:g} days"):
+        people = virtual_clinic(until, count, days, seed)
+    home = out / RECORDS_FOLDER
+    for person in people:
+        save_record(person.record, home)
+    console.print(f"{count} records in {home}, up to {until:{_CLOCK} %Z}", highlight=False)
+
+
+def _say_start(console: Console, report: ForecastReport, now: str | None) -> None:
+    said = "as asked" if now else "the last reading's time; --now changes it"
+    read = f"{tables.glucose(report.last_reading, report.unit)} {report.unit}"
+    console.print(
+        f"{report.participant}: {read} at {report.last_reading_time:{_CLOCK} %Z}.\n"
+        f"Now: {report.issued:{_CLOCK} %Z} ({said}).",
+        highlight=False,
+        markup=False,
+    )
+
+
+def _say_trust(console: Console, report: ForecastReport) -> None:
+    notes = [f"  {note.kind}: {note.text}" for note in report.trust.notes]
+    lines = [f"Trust: {report.trust.level}", *notes]
+    console.print("\n".join(lines), highlight=False, markup=False)
+
+
+def _read_all(homes: Sequence[Path]) -> tuple[list[Record], list[NightReview]]:
+    """The readable records, and a refusal for each of the others."""
+    records, refused = [], []
+    for home in homes:
+        try:
+            records.append(load_record(home))
+        except RecordError as error:
+            refused.append(_refusal(home.name, error))
+    return records, refused
+
+
+def _refusal(participant: str, error: TwinError) -> NightReview:
+    return NightReview(NightRisk(participant=participant, status="refused", reason=str(error)))
+
+
+def _newest(records: Sequence[Record]) -> pd.Timestamp:
+    times = [record.glucose["time"].iloc[-1] for record in records if len(record.glucose)]
+    return max(times, default=pd.Timestamp.now("UTC"))
+
+
+def _review(
+    record: Record,
+    population: Twin,
+    twins: Path | None,
+    evening: pd.Timestamp,
+    unit: GlucoseUnit,
+) -> NightReview:
+    own = None if twins is None else twins / record.profile.participant
+    try:
+        twin = load_twin(own) if own is not None and own.is_dir() else population
+    except ModelError as error:
+        return _refusal(record.profile.participant, error)
+    return review_night(twin, record, evening, unit)
+
+
+def _csv(lines: Sequence[dict[str, Any]], unit: GlucoseUnit) -> str:
+    flat = pd.json_normalize(list(lines), sep="_").drop(columns="trust_notes", errors="ignore")
+    text: str = flat.assign(unit=unit).to_csv(index=False)
+    return text
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is None:
+        return
+    try:
+        path.write_text(text.rstrip("\n") + "\n")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _draw(path: Path, figure: Figure) -> None:
+    try:
+        figure.savefig(path, format="png")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> TwinError:
+    return TwinError.of(
+        str(path), f"cannot be written ({error.strerror})", "Name a file in a folder that exists."
+    )
