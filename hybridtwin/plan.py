@@ -1,9 +1,9 @@
 """Plan: what will be done from now on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from hybridtwin.timeline import Timeline, spread, to_timeline
 from hybridtwin.units import STEP_MIN
 
 HORIZON_MAX_MIN = 12 * 60
+AnEvent = TypeVar("AnEvent", bound=Event)
 
 
 class Plan(BaseModel):
@@ -102,20 +103,29 @@ def plan_timeline(
     record = from_events(
         profile,
         glucose=(),
-        insulin=sorted((d for plan in plans for d in plan.insulin), key=lambda d: d.time),
-        meals=sorted((m for plan in plans for m in plan.meals), key=lambda m: m.time),
-        activity=sorted((a for plan in plans for a in plan.activity), key=lambda a: a.time),
+        insulin=_on_grid((d for plan in plans for d in plan.insulin), start),
+        meals=_on_grid((m for plan in plans for m in plan.meals), start),
+        activity=_on_grid((a for plan in plans for a in plan.activity), start),
     )
     end = start + pd.Timedelta(minutes=STEP_MIN * (steps - 1))
     return to_timeline(record, end, start)
+
+
+def _on_grid(events: Iterable[AnEvent], start: pd.Timestamp) -> list[AnEvent]:
+    """Events in order of time, none before the grid, whose start may lie just after now."""
+    first = start.to_pydatetime()
+    moved = (
+        event.model_copy(update={"time": first}) if event.time < first else event
+        for event in events
+    )
+    return sorted(moved, key=lambda event: event.time)
 
 
 def planned_basal_share(plans: Sequence[Plan], start: pd.Timestamp, steps: int) -> Tensor:
     """(H,) share, 0 to 1, of each step whose pump basal the plans state."""
     stated = [
         {"time": pd.Timestamp(dose.time).tz_convert("UTC"), "duration_min": dose.duration_min}
-        for plan in plans
-        for dose in plan.insulin
+        for dose in _on_grid((d for plan in plans for d in plan.insulin), start)
         if dose.purpose == "basal" and not dose.kind.acts_long
     ]
     minutes = np.zeros(steps, dtype=np.float32)

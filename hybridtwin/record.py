@@ -4,6 +4,7 @@ A Record is a value. Its tables are checked once, when it is made, against the f
 limits of `hybridtwin.events`; an importer or a request that passes here can be trusted everywhere.
 """
 
+import functools
 import hashlib
 import types
 import typing
@@ -115,8 +116,10 @@ def table(name: str, rows: pd.DataFrame | None = None) -> pd.DataFrame:
     Raises:
         RecordError: A value has the wrong type or lies outside its limits.
     """
+    if rows is None or rows.empty:
+        return _nothing(name).copy()
     schema = _SCHEMAS[name]
-    rows = pd.DataFrame(columns=list(schema.columns)) if rows is None else rows.copy()
+    rows = rows.copy()
     if name in TABLES:
         for column, info in TABLES[name].model_fields.items():
             if column not in rows and not info.is_required():
@@ -127,6 +130,12 @@ def table(name: str, rows: pd.DataFrame | None = None) -> pd.DataFrame:
     except pa.errors.SchemaErrors as error:
         raise RecordError(_explain(name, error.failure_cases)) from error
     return valid[list(schema.columns)]
+
+
+@functools.cache  # validation takes milliseconds, and most plans are mostly empty
+def _nothing(name: str) -> pd.DataFrame:
+    schema = _SCHEMAS[name]
+    return schema.validate(pd.DataFrame(columns=list(schema.columns)))[list(schema.columns)]
 
 
 def _explain(name: str, failures: pd.DataFrame) -> list[Problem]:
