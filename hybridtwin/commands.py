@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pandas as pd
 import typer
@@ -176,24 +176,17 @@ def nightly(
     records, reviews = _read_all(record_folders(folder))
     evening = read_time(now, "--now") if now else _newest(records)
     population = load_twin()
-    for record in track(records, "Forecasting", console=Console(stderr=True), transient=True):
+    progress = Console(stderr=True)
+    for record in track(
+        records, "Forecasting", console=progress, transient=True, disable=not progress.is_terminal
+    ):
         reviews.append(_review(record, population, twins, evening, unit))
     risks = [review.risk for review in by_attention(reviews)]
-    console = Console()
-    said = "" if now else ", the newest reading of all; --now changes it"
-    console.print(f"Now: {evening:{_CLOCK} %Z}{said}.", highlight=False)
-    console.print(tables.night(risks, unit))
-    refused = sum(risk.status == "refused" for risk in risks)
-    if refused:
-        console.print(
-            f"{refused} of {len(risks)} cannot be forecast, which does not mean that they are "
-            "safe.",
-            highlight=False,
-        )
+    _say_night(risks, evening, now, unit)
     lines = [risk.model_dump(mode="json") for risk in risks]
     content = {"now": evening.isoformat(), "unit": unit, "participants": lines}
     _write(json_file, json.dumps(content, indent=2))
-    _write(csv_file, _csv(lines, unit))
+    _write(csv_file, tables.night_csv(risks, unit))
 
 
 def clinic(
@@ -231,13 +224,31 @@ def _say_start(console: Console, report: ForecastReport, now: str | None) -> Non
         f"Now: {report.issued:{_CLOCK} %Z} ({said}).",
         highlight=False,
         markup=False,
+        soft_wrap=True,
     )
 
 
 def _say_trust(console: Console, report: ForecastReport) -> None:
     notes = [f"  {note.kind}: {note.text}" for note in report.trust.notes]
     lines = [f"Trust: {report.trust.level}", *notes]
-    console.print("\n".join(lines), highlight=False, markup=False)
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def _say_night(
+    risks: Sequence[NightRisk], evening: pd.Timestamp, now: str | None, unit: GlucoseUnit
+) -> None:
+    refused = [risk for risk in risks if risk.status == "refused"]
+    said = "as asked" if now else "the newest reading of all; --now changes it"
+    lines = [f"Now: {evening:{_CLOCK} %Z} ({said})."]
+    if refused:
+        lines.append(
+            f"No forecast for {len(refused)} of {len(risks)}, which does not mean that they are "
+            "safe:"
+        )
+        lines += [f"  {risk.participant}: {risk.reason}" for risk in refused]
+    console = Console()
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    console.print(tables.night(risks, unit))
 
 
 def _read_all(homes: Sequence[Path]) -> tuple[list[Record], list[NightReview]]:
@@ -273,12 +284,6 @@ def _review(
     except ModelError as error:
         return _refusal(record.profile.participant, error)
     return review_night(twin, record, evening, unit)
-
-
-def _csv(lines: Sequence[dict[str, Any]], unit: GlucoseUnit) -> str:
-    flat = pd.json_normalize(list(lines), sep="_").drop(columns="trust_notes", errors="ignore")
-    text: str = flat.assign(unit=unit).to_csv(index=False)
-    return text
 
 
 def _write(path: Path | None, text: str) -> None:

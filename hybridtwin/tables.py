@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
+from rich import box
 from rich.table import Table
 
 from hybridtwin.forecast import EventProbabilities, ForecastReport
@@ -23,6 +25,7 @@ _LIMITS = {
     "above_180": ("above", HIGH_MG_DL),
     "above_250": ("above", VERY_HIGH_MG_DL),
 }
+_NADIR = ("nadir_time", "nadir_median", "nadir_low")
 
 
 def glucose(value: float, unit: GlucoseUnit) -> str:
@@ -33,12 +36,16 @@ def glucose(value: float, unit: GlucoseUnit) -> str:
 def trajectories(reports: Sequence[ForecastReport]) -> Table:
     """Expected value and 80 % interval of one or several plans, every 15 to 60 minutes."""
     first = reports[0]
-    table = Table("time", title=f"Expected glucose and 80 % interval, {first.unit}")
+    table = _table("time", title=f"Expected glucose and 80 % interval, {first.unit}")
     for report in reports:
         table.add_column(report.plan)
     for row in _rows_shown(first):
         table.add_row(f"{first.times[row]:%H:%M}", *(_value(report, row) for report in reports))
     return table
+
+
+def _table(*columns: str, title: str) -> Table:
+    return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
 
 
 def _rows_shown(report: ForecastReport) -> range:
@@ -59,54 +66,81 @@ def _value(report: ForecastReport, row: int) -> str:
 def events(reports: Sequence[ForecastReport]) -> Table:
     """Probabilities of lows and highs, and the lowest point, a row for each plan."""
     unit = reports[0].unit
-    table = Table("plan", *_limits(unit), "lowest", title="For 15 minutes or longer; lowest point")
+    columns = ("plan", *_limits(unit), "lowest", "1 in 10 below")
+    table = _table(*columns, title=f"Chance of 15 minutes or longer; lowest point, {unit}")
     for report in reports:
-        table.add_row(report.plan, *_percents(report.events), _lowest(report))
+        nadir = report.nadir
+        lowest = f"{glucose(nadir.median, unit)} at {nadir.time:%H:%M}"
+        percents = _percents(report.events)
+        table.add_row(report.plan, *percents, lowest, glucose(nadir.low, unit))
     return table
 
 
 def differences(report: ScenarioReport) -> Table:
     """Every later plan against the first."""
     first = report.differences[0]
-    low, _, high, _ = _limits(first.unit)
-    table = Table(
+    below, _, above, _ = _limits(first.unit)
+    table = _table(
         "plan",
         "mean (80 % interval)",
         "at the end",
-        low,
-        high,
+        below,
+        above,
         title=f"Change against {first.against!r}, {first.unit}",
     )
-    digits = 0 if first.unit == "mg/dL" else 1
     for change in report.differences:
+        mean, low, high, end = (
+            _signed(value, first.unit)
+            for value in (change.mean, change.mean_low, change.mean_high, change.expected[-1])
+        )
         table.add_row(
             change.plan,
-            f"{change.mean:+.{digits}f} ({change.mean_low:+.{digits}f} "
-            f"to {change.mean_high:+.{digits}f})",
-            f"{change.expected[-1]:+.{digits}f}",
-            f"{100 * change.below_70:+.0f} %",
-            f"{100 * change.above_180:+.0f} %",
+            f"{mean} ({low} to {high})",
+            end,
+            f"{round(100 * change.below_70):+d} %",
+            f"{round(100 * change.above_180):+d} %",
         )
     return table
 
 
+def _signed(value: float, unit: GlucoseUnit) -> str:
+    digits = 0 if unit == "mg/dL" else 1
+    return f"{round(value, digits) + 0.0:+.{digits}f}"  # + 0.0: no -0
+
+
 def night(risks: Sequence[NightRisk], unit: GlucoseUnit) -> Table:
-    """Tonight's list, in the order given."""
+    """Tonight's list of those who could be forecast, in the order given."""
     low, very_low, _, _ = _limits(unit)
-    table = Table("participant", low, very_low, "lowest", "trust", title=f"Tonight, {unit}")
+    table = _table(title=f"Tonight, {unit}")
+    table.add_column("participant", no_wrap=True)
+    for name in (low, very_low, "lowest", "trust"):
+        table.add_column(name)
     for risk in risks:
-        if risk.events is None or risk.nadir is None or risk.trust is None:
-            table.add_row(risk.participant, "?", "?", "", f"no forecast: {risk.reason}")
-            continue
-        below_70, below_54, _, _ = _percents(risk.events)
-        lowest = f"{glucose(risk.nadir.median, unit)} at {risk.nadir.time:%H:%M}"
-        table.add_row(risk.participant, below_70, below_54, lowest, _trust(risk.trust))
+        if risk.events is not None and risk.nadir is not None and risk.trust is not None:
+            below_70, below_54, _, _ = _percents(risk.events)
+            lowest = f"{glucose(risk.nadir.median, unit)} at {risk.nadir.time:%H:%M}"
+            table.add_row(risk.participant, below_70, below_54, lowest, _trust(risk.trust))
     return table
+
+
+def night_csv(risks: Sequence[NightRisk], unit: GlucoseUnit) -> str:
+    """Tonight's list, everyone in the order given, as CSV."""
+    rows = []
+    for risk in risks:
+        row = risk.model_dump(mode="json", include={"participant", "status", "begin", "end"})
+        row |= dict.fromkeys((*_LIMITS, *_NADIR, "trust"))
+        if risk.events is not None and risk.nadir is not None and risk.trust is not None:
+            row |= {name: round(value, 4) for name, value in risk.events.model_dump().items()}
+            row |= {f"nadir_{name}": v for name, v in risk.nadir.model_dump(mode="json").items()}
+            row["trust"] = _trust(risk.trust)
+        rows.append(row | {"unit": unit, "reason": risk.reason})
+    text: str = pd.DataFrame(rows).to_csv(index=False)
+    return text
 
 
 def _trust(trust: Trust) -> str:
     kinds = sorted({note.kind for note in trust.notes})
-    return f"{trust.level} ({', '.join(kinds)})" if kinds else trust.level
+    return f"{trust.level}: {', '.join(kinds)}" if kinds else trust.level
 
 
 def _limits(unit: GlucoseUnit) -> list[str]:
@@ -115,11 +149,3 @@ def _limits(unit: GlucoseUnit) -> list[str]:
 
 def _percents(events: EventProbabilities) -> list[str]:
     return [f"{100 * getattr(events, name):.0f} %" for name in _LIMITS]
-
-
-def _lowest(report: ForecastReport) -> str:
-    nadir = report.nadir
-    return (
-        f"{glucose(nadir.median, report.unit)} at {nadir.time:%H:%M}; "
-        f"1 in 10 below {glucose(nadir.low, report.unit)}"
-    )
