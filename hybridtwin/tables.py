@@ -45,7 +45,9 @@ def trajectories(reports: Sequence[ForecastReport]) -> Table:
 
 
 def _table(*columns: str, title: str) -> Table:
-    return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    return Table(
+        *columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
 
 
 def _rows_shown(report: ForecastReport) -> range:

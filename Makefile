@@ -1,0 +1,69 @@
+# Works on a fresh machine with Python 3.11, as often as you like.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+DEMO_PORT ?= 3000
+
+BIN := .venv/bin
+READY := .venv/.ready
+DEMO := demo/.made-$(shell date +%F)
+TORCH := torch==2.13.0
+
+.PHONY: help setup browser test lint demo lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    a virtual clinic, its twins, tonight's list and the page (DEMO_PORT=$(DEMO_PORT))"
+	@echo "make test    lint, types and tests"
+	@echo "make lint    lint and types alone"
+	@echo "make setup   the environment in .venv alone"
+	@echo "make lock    write constraints.txt anew, with the newest versions"
+	@echo "make clean   remove .venv, demo and caches"
+
+setup: $(READY)
+
+# torch first and exactly: a range may bring several GB of GPU packages.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 is needed: make PYTHON=...")'
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt $(TORCH)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+	  run=$$(test $$(id -u) -eq 0 || echo sudo -n); \
+	  $$run apt-get update -qq && $$run apt-get install -qq -y chromium chromium-driver; \
+	} || echo "No chromium and chromedriver, and they cannot be installed here: install them to test the pages."
+
+test: lint browser
+	$(BIN)/pytest
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+demo: $(DEMO)
+	$(BIN)/hybridtwin nightly demo/records --twins demo/twins
+	$(BIN)/hybridtwin serve --clinic demo --port $(DEMO_PORT)
+
+# Tonight's clinic is made once a day, and when the population twin changes.
+$(DEMO): hybridtwin/data/population/twin.json | $(READY)
+	rm -rf demo
+	$(BIN)/hybridtwin clinic --out demo
+	$(BIN)/hybridtwin personalise --records demo/records --out demo/twins
+	touch $@
+
+lock:
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet $(TORCH)
+	build/lock/bin/pip install --quiet --editable '.[dev]'
+	{ echo "# Written by make lock: every version that the project and its dev extra need."; \
+	  build/lock/bin/pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu$$//'; \
+	} > constraints.txt
+	rm -rf build/lock
+
+clean:
+	rm -rf .venv demo build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
