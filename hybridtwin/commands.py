@@ -150,9 +150,10 @@ def nightly(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Personal twins, DIR/PARTICIPANT each; who has none gets the population's.",
+            help="Personal twins, DIR/PARTICIPANT each; who has none gets --model's.",
         ),
     ] = None,
+    model: Model = None,
     now: Annotated[
         str | None,
         typer.Option(
@@ -175,7 +176,7 @@ def nightly(
         )
     records, reviews = _read_all(record_folders(folder))
     evening = read_time(now, "--now") if now else _newest(records)
-    population = load_twin()
+    population = load_twin(model)
     progress = Console(stderr=True)
     for record in track(
         records, "Forecasting", console=progress, transient=True, disable=not progress.is_terminal
