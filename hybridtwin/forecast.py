@@ -54,7 +54,7 @@ class ForecastReport(BaseModel):
     plan: str = Field(description="Name of the plan.")
     unit: GlucoseUnit = Field(description="Unit of every glucose value here.")
     issued: datetime = Field(description="When it was made.")
-    last_reading: float = Field(description="The reading from which it starts.")
+    last_reading: float = Field(description="The reading from which it starts, in the unit.")
     last_reading_time: datetime = Field(description="When that was measured.")
     step_min: int = Field(STEP_MIN, description="Minutes between two times.")
     times: list[datetime] = Field(description="H instants.")

@@ -26,9 +26,9 @@ class Difference(BaseModel):
     expected: list[float] = Field(description="H differences of the expected values.")
     levels: list[float] = Field(description="Q quantile levels, 0 to 1.")
     quantiles: list[list[float]] = Field(description="Q rows of H differences.")
-    mean: float = Field(description="Mean difference over the horizon.")
-    mean_low: float = Field(description="10 % quantile of the mean difference.")
-    mean_high: float = Field(description="90 % quantile of the mean difference.")
+    mean: float = Field(description="Mean difference over the horizon, in the unit.")
+    mean_low: float = Field(description="10 % quantile of the mean difference, in the unit.")
+    mean_high: float = Field(description="90 % quantile of the mean difference, in the unit.")
     below_70: float = Field(description="Difference in the probability of a low, -1 to 1.")
     above_180: float = Field(description="Difference in the probability of a high, -1 to 1.")
 

@@ -73,7 +73,7 @@ def serve(
         "serving.service:HybridTwin",
         host=host,
         port=port,
-        working_dir=str(Path(__file__).parents[1]),
+        working_dir=os.getcwd(),
         blocking=True,
     )
     typer.echo("Stopped.")

@@ -1,0 +1,143 @@
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no chromium here: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    found = webdriver.Chrome(options=options, service=Service(driver))
+    yield found
+    found.quit()
+
+
+@pytest.fixture
+def page(browser, url, tonight):
+    _resize(browser, 1280)
+    browser.get(f"{url}/")
+    return browser
+
+
+def _resize(browser, width):
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def _listed(page, group):
+    return [name.text for name in page.find_elements(By.CSS_SELECTOR, f"#{group} h3")]
+
+
+def _expected_group(risk):
+    if risk["status"] == "refused":
+        return "refused"
+    if risk["events"]["below_70"] >= 0.5:
+        return "low"
+    if risk["events"]["below_70"] >= 0.2 or risk["trust"]["level"] == "low":
+        return "watch"
+    return "quiet"
+
+
+def test_everybody_is_listed_where_they_belong(page, tonight, stale):
+    assert len(tonight["patients"]) == 4
+    for group in ("refused", "low", "watch", "quiet"):
+        expected = [
+            risk["participant"] for risk in tonight["patients"] if _expected_group(risk) == group
+        ]
+        assert _listed(page, group) == expected
+        count = page.find_element(By.CSS_SELECTOR, f".summary .{group} .count").text
+        assert int(count) == len(expected)
+    assert _listed(page, "refused") == [stale]
+    assert "2 h 55 min before" in page.find_element(By.CSS_SELECTOR, "#refused .refusal").text
+
+
+def test_nothing_is_blocked_or_missing(page):
+    for hidden in page.find_elements(By.CSS_SELECTOR, "details:not([open])"):
+        page.execute_script("arguments[0].open = true", hidden)
+    images = page.find_elements(By.CSS_SELECTOR, "figure img")
+    assert len(images) == 3
+    for image in images:
+        page.execute_script("arguments[0].scrollIntoView()", image)
+        WebDriverWait(page, 20).until(lambda _, i=image: i.get_property("naturalWidth") > 0)
+        assert "glucose is expected at" in image.get_attribute("alt")
+    assert page.get_log("browser") == []
+
+
+def test_the_keyboard_opens_the_details(page):
+    details = page.find_element(By.CSS_SELECTOR, "#refused details")
+    reason = details.find_element(By.CSS_SELECTOR, ".reason")
+    assert not reason.is_displayed()
+    summary = details.find_element(By.TAG_NAME, "summary")
+    for _ in range(20):
+        page.switch_to.active_element.send_keys(Keys.TAB)
+        if page.switch_to.active_element == summary:
+            break
+    page.switch_to.active_element.send_keys(Keys.ENTER)
+    assert reason.is_displayed()
+    assert "minutes old" in reason.text
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_nothing_runs_off_the_side(page, width):
+    _resize(page, width)
+    page.refresh()
+    page.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+    wide = page.execute_script("return document.documentElement.scrollWidth")
+    assert wide <= width
+
+
+def test_the_unit_can_be_chosen(page):
+    page.find_element(By.LINK_TEXT, "mmol/L").click()
+    chosen = page.find_element(By.CSS_SELECTOR, ".units [aria-current]")
+    assert chosen.text == "mmol/L"
+    assert "below 3.9 mmol/L" in page.find_element(By.TAG_NAME, "main").text
+    assert "mg/dL" not in page.find_element(By.TAG_NAME, "main").text
+
+
+def test_text_stands_out_from_its_ground(page):
+    """WCAG AA: 4.5 to 1, for every piece of text on the page."""
+    page.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+    found = page.execute_script(Path(__file__).with_name("contrast.js").read_text())
+    assert len(found) > 30
+    assert [entry for entry in found if entry["ratio"] < 4.5] == []
+
+
+def test_the_page_lets_nothing_in_from_elsewhere(client, tonight):
+    response = client.get("/")
+    policy = response.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert '<html lang="en">' in response.text
+    assert "://" not in response.text.replace("http://www.w3.org", "")
+
+
+def test_both_units_of_the_list_tell_the_same(client, tonight):
+    other = client.get("/v1/tonight", params={"unit": "mmol/L"}).json()
+    for mg, mmol in zip(tonight["patients"], other["patients"], strict=True):
+        if mg["nadir"]:
+            low = 18.0156 * mmol["nadir"]["median"]
+            assert low == pytest.approx(mg["nadir"]["median"], abs=1)
+
+
+def test_the_first_answer_comes_at_once(client):
+    begin = time.monotonic()
+    assert client.get("/").status_code == 200
+    assert time.monotonic() - begin < 2
