@@ -3,11 +3,13 @@
 A folder holds `twin.json` (its configuration) and `twin.safetensors` (weights and person).
 """
 
+import functools
 from pathlib import Path
 from typing import Final
 
 import torch
 from pydantic import ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hybridtwin.errors import ModelError
@@ -39,11 +41,12 @@ def untrained_twin(seed: int = 0) -> Twin:
 
 
 def save_twin(twin: Twin, folder: Path) -> Path:
-    """Write a twin to a folder; returns it."""
+    """Write a twin to a folder; returns it. A personal twin is kilobytes: it names its base."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _CONFIG).write_text(twin.config.model_dump_json(indent=2) + "\n")
-    tensors = {f"model.{name}": value for name, value in twin.model.state_dict().items()}
-    tensors |= {f"person.{name}": getattr(twin.person, name) for name in _PERSON}
+    tensors = {f"person.{name}": getattr(twin.person, name) for name in _PERSON}
+    if not twin.config.is_personal:
+        tensors |= {f"model.{name}": value for name, value in twin.model.state_dict().items()}
     save_file({name: value.contiguous() for name, value in tensors.items()}, folder / _WEIGHTS)
     return folder
 
@@ -80,15 +83,35 @@ def _load_folder(folder: Path) -> Twin:
     try:
         config = TwinConfig.model_validate_json((folder / _CONFIG).read_text())
         tensors = load_file(folder / _WEIGHTS)
+        person = People(*(tensors[f"person.{name}"] for name in _PERSON))
+        if config.is_personal:
+            return Twin(config, _base_model(config, folder), person)
         model = HybridModel(config.shape)
         prefix = "model."
         model.load_state_dict(
             {key[len(prefix) :]: t for key, t in tensors.items() if key.startswith(prefix)}
         )
-        person = People(*(tensors[f"person.{name}"] for name in _PERSON))
-    except (OSError, ValidationError, KeyError, RuntimeError) as error:
+    except (OSError, ValidationError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError.of(
             str(folder), f"no twin can be read here ({error})", "Name a twin's folder."
         ) from error
     model.eval()
     return Twin(config, model, person)
+
+
+@functools.lru_cache(maxsize=4)
+def _base(source: str | None) -> Twin:
+    return load_twin(source)
+
+
+def _base_model(config: TwinConfig, folder: Path) -> HybridModel:
+    """The shared weights that a personal twin was fitted on."""
+    base = _base(config.base)
+    if base.config.version != config.version:
+        raise ModelError.of(
+            str(folder),
+            f"fitted on version {config.version} of the population twin, "
+            f"but {config.base or 'the box'} holds {base.config.version}",
+            "Fit it again with: hybridtwin personalise",
+        )
+    return base.model

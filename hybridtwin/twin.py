@@ -33,6 +33,9 @@ class TwinConfig(BaseModel):
 
     name: str = Field("population", description="population, or the participant it was fitted to.")
     version: str = Field("untrained", description="Which training run it comes from.")
+    base: str | None = Field(
+        None, description="Of a personal twin: the population twin it rests on; None is the box."
+    )
     shape: ModelShape = Field(default_factory=ModelShape)
     score_sd: float = Field(
         0.3, ge=0, description="Uncertainty of a person's parameters, in prior SD of the log."

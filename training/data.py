@@ -1,6 +1,6 @@
 """Windows for training, cut from many people's timelines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from hybridtwin.errors import HistoryError
 from hybridtwin.history import Grid, History, join
+from hybridtwin.physiology.parameters import DEFAULT_WEIGHT_KG
 from hybridtwin.record import Record, fingerprint, load_record, record_folders
-from hybridtwin.timeline import CHANNEL, to_timeline
+from hybridtwin.timeline import CHANNEL, Timeline, to_timeline
 from hybridtwin.units import steps
 
 # An anchor needs this many readings in the six hours before it: a 15-minute sensor's, halved.
@@ -113,19 +114,124 @@ class Draws(IterableDataset[Batch]):
             yield cut_batch(self.grid, self.pool.anchors[drawn], self.pool.person[drawn], horizon)
 
 
-class RecordData(lightning.LightningDataModule):
+@dataclass(frozen=True)
+class Participants:
+    """Whose timelines a training run reads, in the order of its person index."""
+
+    names: list[str]
+    weights_kg: Tensor
+    timelines: list[Timeline]
+
+
+def learning_part(records: Sequence[Record], fraction: float) -> Participants:
+    """The first `fraction` of each person's time, as it was known then.
+
+    Raises:
+        HistoryError: No record holds glucose.
+    """
+    usable = [record for record in records if not record.glucose.empty]
+    if not usable:
+        raise HistoryError.of("records", "no record holds glucose", "Import some that do.")
+    timelines = []
+    for record in usable:
+        times = record.glucose["time"]
+        border = times.iloc[0] + fraction * (times.iloc[-1] - times.iloc[0])
+        timelines.append(to_timeline(record.before(border), border))
+    return Participants(
+        [record.profile.participant for record in usable],
+        torch.tensor([record.profile.weight_kg or DEFAULT_WEIGHT_KG for record in usable]),
+        timelines,
+    )
+
+
+class WindowData(lightning.LightningDataModule):
+    """Windows from timelines.
+
+    Args:
+        participants: Whose.
+        validation_fraction: Last share of each timeline, kept out to watch progress on.
+        batch_sizes: Windows per batch, in turn with the horizons.
+        horizons_min: Horizons, taken in turn batch by batch; a long one now and then teaches the
+            night without paying for it in every batch.
+        batches_per_epoch: Training batches in one epoch.
+        validation_batches: Validation batches, the same ones each time.
+        seed: Of the validation windows.
+    """
+
+    def __init__(
+        self,
+        participants: Participants | None = None,
+        validation_fraction: float = 0.1,
+        batch_sizes: tuple[int, ...] = (512, 512, 512, 512, 256),
+        horizons_min: tuple[int, ...] = (120, 120, 120, 120, 480),
+        batches_per_epoch: int = 100,
+        validation_batches: int = 8,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.validation_fraction = validation_fraction
+        self.batch_sizes = batch_sizes
+        self.horizons_min = horizons_min
+        self.batches_per_epoch = batches_per_epoch
+        self.validation_batches = validation_batches
+        self.seed = seed
+        self.participants: Participants
+        if participants is not None:
+            self.read(participants)
+
+    def read(self, participants: Participants) -> None:
+        """Cut the windows of these people."""
+        self.participants = participants
+        grid = join(participants.timelines)
+        usable = usable_anchors(grid)
+        longest = steps(max(self.horizons_min))
+        shares: list[list[tuple[Tensor, Tensor, Tensor]]] = [[], []]
+        for person, (timeline, first) in enumerate(
+            zip(participants.timelines, grid.offsets, strict=True)
+        ):
+            border = first + round((1 - self.validation_fraction) * len(timeline))
+            end = first + len(timeline)
+            for share, low, high in (
+                (shares[0], first, border - longest),
+                (shares[1], border, end - longest),
+            ):
+                rows = torch.arange(low, max(high, low))
+                rows = rows[usable[rows]]
+                # Between every window and every person counting the same.
+                weight = torch.full((len(rows),), max(len(rows), 1) ** -0.5)
+                share.append((rows, torch.full_like(rows, person), weight))
+        self.grid = grid
+        self.learn, self.validation = (
+            Pool(*(torch.cat(part) for part in zip(*share, strict=True))) for share in shares
+        )
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Random windows, new ones every epoch."""
+        horizons = tuple(steps(minutes) for minutes in self.horizons_min)
+        draws = Draws(
+            self.grid, self.learn, self.batch_sizes, horizons, self.batches_per_epoch, None
+        )
+        return DataLoader(draws, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The same windows every time, at the longest horizon."""
+        size, horizon = (max(self.batch_sizes),), (steps(max(self.horizons_min)),)
+        draws = Draws(self.grid, self.validation, size, horizon, self.validation_batches, self.seed)
+        return DataLoader(draws, batch_size=None)
+
+
+class RecordData(WindowData):
     """Windows from folders of imported records.
 
     Args:
         records: Folders made by `hybridtwin import`.
         learn_fraction: First share of each participant's time to learn from; the rest is for
             scoring and is never read here.
-        validation_fraction: Last share of the learning part, kept out to watch progress on.
+        validation_fraction: See `WindowData`, as all that follow.
         batch_sizes: Windows per batch, in turn with the horizons.
-        horizons_min: Horizons, taken in turn batch by batch; a long one now and then teaches the
-            night without paying for it in every batch.
+        horizons_min: Horizons, minutes.
         batches_per_epoch: Training batches in one epoch.
-        validation_batches: Validation batches, the same ones each time.
+        validation_batches: Validation batches.
         seed: Of the validation windows.
     """
 
@@ -140,73 +246,23 @@ class RecordData(lightning.LightningDataModule):
         validation_batches: int = 8,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            None,
+            validation_fraction,
+            batch_sizes,
+            horizons_min,
+            batches_per_epoch,
+            validation_batches,
+            seed,
+        )
         self.records = records
         self.learn_fraction = learn_fraction
-        self.validation_fraction = validation_fraction
-        self.batch_sizes = batch_sizes
-        self.horizons_min = horizons_min
-        self.batches_per_epoch = batches_per_epoch
-        self.validation_batches = validation_batches
-        self.seed = seed
-        self.participants: list[str] = []
-        self.sources: list[str] = []
         self.fingerprint = ""
 
     def setup(self, stage: str) -> None:
-        """Read the records and cut off what is for scoring."""
-        if self.participants:
+        """Read the records once and cut off what is for scoring."""
+        if self.fingerprint:
             return
         loaded = [load_record(home) for folder in self.records for home in record_folders(folder)]
-        usable = [record for record in loaded if not record.glucose.empty]
-        if not usable:
-            raise HistoryError.of("records", "no record holds glucose", "Import some that do.")
-        self.participants = [record.profile.participant for record in usable]
-        self.sources = [record.provenance.source for record in usable]
-        self.weights_kg = torch.tensor([record.profile.weight_kg or 70.0 for record in usable])
-        self.fingerprint = fingerprint(usable)
-        self.grid, self.learn, self.validation = self._pools(usable)
-
-    def _pools(self, records: list[Record]) -> tuple[Grid, Pool, Pool]:
-        timelines = []
-        for record in records:
-            times = record.glucose["time"]
-            border = times.iloc[0] + self.learn_fraction * (times.iloc[-1] - times.iloc[0])
-            timelines.append(to_timeline(record.before(border), border))
-        grid = join(timelines)
-        anchors_ok = usable_anchors(grid)
-        longest = steps(max(self.horizons_min))
-        shares: list[tuple[list[Tensor], list[Tensor], list[Tensor]]] = [([], [], []), ([], [], [])]
-        for person, (timeline, first) in enumerate(zip(timelines, grid.offsets, strict=True)):
-            border = first + round((1 - self.validation_fraction) * len(timeline))
-            spans = ((first, border - longest), (border, first + len(timeline) - longest))
-            for (anchors, people, weights), (low, high) in zip(shares, spans, strict=True):
-                rows = torch.arange(low, max(high, low))
-                rows = rows[anchors_ok[rows]]
-                anchors.append(rows)
-                people.append(torch.full_like(rows, person))
-                # Between every window and every person counting the same.
-                weights.append(torch.full((len(rows),), max(len(rows), 1) ** -0.5))
-        learn, validation = (Pool(*(torch.cat(part) for part in share)) for share in shares)
-        return grid, learn, validation
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Random windows, new ones every epoch."""
-        horizons = tuple(steps(minutes) for minutes in self.horizons_min)
-        draws = Draws(
-            self.grid, self.learn, self.batch_sizes, horizons, self.batches_per_epoch, None
-        )
-        return DataLoader(draws, batch_size=None)
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """The same windows every time, at the longest horizon."""
-        horizon = (steps(max(self.horizons_min)),)
-        draws = Draws(
-            self.grid,
-            self.validation,
-            (max(self.batch_sizes),),
-            horizon,
-            self.validation_batches,
-            self.seed,
-        )
-        return DataLoader(draws, batch_size=None)
+        self.read(learning_part(loaded, self.learn_fraction))
+        self.fingerprint = fingerprint(loaded)

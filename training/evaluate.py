@@ -1,12 +1,10 @@
 """Evaluation: several models learn from and are scored on the same windows of some records."""
 
 import json
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,11 +19,12 @@ from rich.progress import Progress
 
 from hybridtwin.errors import HistoryError, ModelError, Problem, TwinError
 from hybridtwin.record import Record, fingerprint
+from hybridtwin.registry import TRACKING_URI
 from training.metrics import MEAN, rows
 from training.peers import PEERS
+from training.tracking import code_version, experiment
 from training.windows import FitFunction, Prediction, Skipped, WindowRule, Windows, split_by_time
 
-TRACKING_URI: Final = "sqlite:///mlruns/mlflow.db"
 EXPERIMENT: Final = "evaluate"
 
 
@@ -156,21 +155,6 @@ def _check(name: str, prediction: Prediction, windows: Windows) -> None:
             raise ModelError.of(name, "predicts values that are not finite", "Train it again.")
 
 
-def code_version() -> str:
-    """`git describe` where the code lies in a repository, otherwise the package's version."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--tags"],  # noqa: S607
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return version("hybridtwin")
-    return described.stdout.strip()
-
-
 def write_report(report: Report, path: Path) -> None:
     """Write a report as JSON."""
     content: dict[str, Any] = {
@@ -197,16 +181,8 @@ def log_report(report: Report, path: Path, uri: str = TRACKING_URI) -> str:
     Returns:
         The run's id.
     """
-    home = Path(uri.removeprefix("sqlite:///")).parent
-    home.mkdir(parents=True, exist_ok=True)
     client = MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    experiment_id = (
-        experiment.experiment_id
-        if experiment
-        else client.create_experiment(EXPERIMENT, (home / "artifacts").resolve().as_uri())
-    )
-    run = client.create_run(experiment_id, run_name=report.protocol.name).info.run_id
+    run = client.create_run(experiment(EXPERIMENT, uri), run_name=report.protocol.name).info.run_id
     settings = report.protocol.model_dump(mode="json") | {
         "data_fingerprint": report.data_fingerprint,
         "code_version": report.code_version,

@@ -19,7 +19,7 @@ from hybridtwin.physiology.exercise import exertion
 from hybridtwin.physiology.parameters import PARAMETERS, values
 from hybridtwin.timeline import CHANNEL
 from hybridtwin.units import STEP_MIN, steps
-from training.data import Batch, RecordData
+from training.data import Batch, WindowData
 
 _REPORTED_MIN = (30, 60, 120, 240, 480)
 
@@ -119,8 +119,8 @@ class TwinTraining(lightning.LightningModule):
 
     def run(self, batch: Batch, rows: Tensor, is_open: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Trajectory (B, H), log quantiles (B, H, Q) and a penalty on far-fetched parameters."""
-        data: RecordData = self.trainer.datamodule  # type: ignore[attr-defined]
-        people = self.everyone(data.weights_kg)
+        data: WindowData = self.trainer.datamodule  # type: ignore[attr-defined]
+        people = self.everyone(data.participants.weights_kg)
         present = self.model.begin(batch.history, people, rows)
         own = values(people.scores, people.weight_kg).rows(rows)
         future = what_followed(batch, is_open, usual_basal_u_min(batch.history, own))

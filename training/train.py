@@ -1,0 +1,88 @@
+"""Training of the population twin: LightningCLI, MLflow, and the twin that comes out."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningCLI
+from mlflow import MlflowClient
+
+from hybridtwin.registry import TRACKING_URI, population_twin, save_twin
+from hybridtwin.twin import TwinConfig
+from training.data import RecordData
+from training.module import TwinTraining
+from training.tracking import code_version, experiment, horizon_figure, log_twin
+
+EXPERIMENT: Final = "population"
+
+
+class LogRun(lightning.Callback):
+    """Logs to MLflow what Lightning's logger does not: configuration, data, code and the twin."""
+
+    def __init__(self, config_yaml: str, out: Path) -> None:
+        self.config_yaml = config_yaml
+        self.out = out
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Log where the run comes from."""
+        client, run = _run(trainer)
+        data: RecordData = trainer.datamodule
+        client.log_param(run, "data_fingerprint", data.fingerprint)
+        client.log_param(run, "code_version", code_version())
+        client.log_param(run, "participants", len(data.participants.names))
+        client.log_text(run, self.config_yaml, "config.yaml")
+        client.log_text(run, "\n".join(data.participants.names) + "\n", "participants.txt")
+
+    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+        """Export the best checkpoint's twin, log and register it."""
+        client, run = _run(trainer)
+        best = next(c for c in trainer.callbacks if isinstance(c, ModelCheckpoint)).best_model_path
+        weights = torch.load(best, weights_only=True)["state_dict"] if best else None
+        if weights is not None:
+            pl_module.load_state_dict(weights)
+        folder = export_twin(pl_module, run, self.out)
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        client.log_figure(run, horizon_figure(metrics, "Validation, nameless twin"), "horizons.png")
+        alias = log_twin(run, folder)
+        print(f"Twin written to {folder}, registered in MLflow as {alias}.")  # noqa: T201
+
+
+def _run(trainer: Any) -> tuple[MlflowClient, str]:
+    return trainer.logger.experiment, trainer.logger.run_id
+
+
+def export_twin(module: TwinTraining, version: str, folder: Path) -> Path:
+    """Write the population twin of a training module to a folder."""
+    config = TwinConfig(version=version, shape=module.model.shape)
+    return save_twin(population_twin(config, module.model), folder)
+
+
+def train(config: Path, resume: Path | None, out: Path, overrides: Sequence[str]) -> None:
+    """Train from a YAML configuration; `overrides` are further `--key value` of LightningCLI."""
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    cli = LightningCLI(
+        TwinTraining,
+        RecordData,
+        args=["--config", str(config), *overrides],
+        run=False,
+        save_config_callback=None,
+        trainer_defaults={
+            "logger": {
+                "class_path": "lightning.pytorch.loggers.MLFlowLogger",
+                "init_args": {
+                    "experiment_name": EXPERIMENT,
+                    "tracking_uri": TRACKING_URI,
+                    "log_model": False,
+                },
+            }
+        },
+    )
+    experiment(EXPERIMENT)
+    yaml = cli.parser.dump(cli.config, skip_none=False)
+    cli.trainer.callbacks.append(LogRun(yaml, out))  # type: ignore[attr-defined]
+    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=str(resume) if resume else None)
