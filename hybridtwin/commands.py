@@ -214,7 +214,8 @@ def clinic(
     home = out / RECORDS_FOLDER
     for person in people:
         save_record(person.record, home)
-    console.print(f"{count} records in {home}, up to {until:{_CLOCK} %Z}", highlight=False)
+    said = f"{count} records in {home}, up to {until:{_CLOCK} %Z}"
+    console.print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 def _say_start(console: Console, report: ForecastReport, now: str | None) -> None:
