@@ -99,7 +99,9 @@ def _check_port(host: str, port: int) -> None:
             pass
     except OSError as error:
         raise TwinError.of(
-            f"{host}:{port}", f"cannot be listened on ({error.strerror})", "Choose another --port."
+            f"{host}:{port}",
+            f"cannot be listened on ({os.strerror(error.errno or 0)})",
+            "Choose another --port.",
         ) from error
 
 

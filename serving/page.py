@@ -105,15 +105,15 @@ def _sections(tonight: Tonight, settings: Settings) -> list[Section]:
             "▼",
             "Likely low tonight",
             "likely low tonight",
-            f"A low is at least as likely as not: {likely} or more.",
+            f"At {likely} or more: 15 minutes or longer below 70 mg/dL (3.9 mmol/L).",
         ),
         (
             "watch",
             "◆",
             "Watch",
             "to watch",
-            f"A low is possible, {watch} or more, or the data are too thin to call it quiet.",
+            f"A probability of {watch} or more, or data too thin to call the night quiet.",
         ),
-        ("quiet", "●", "Quiet night", "quiet", f"A low is unlikely: below {watch}."),
+        ("quiet", "●", "Quiet night", "quiet", f"A low is unlikely: a probability below {watch}."),
     )
     return [Section(*head, [p for p in tonight.patients if p.group == head[0]]) for head in heads]

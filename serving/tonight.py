@@ -25,6 +25,7 @@ Group = Literal["refused", "low", "watch", "quiet"]
 
 UNITS: Final[tuple[GlucoseUnit, ...]] = get_args(GlucoseUnit)
 _DIGITS: Final[dict[GlucoseUnit, int]] = {"mg/dL": 0, "mmol/L": 1}
+_CHART_IN: Final = (4.4, 4.0)  # small, so that its words can still be read on a phone
 _log = logging.getLogger(__name__)
 
 
@@ -172,5 +173,6 @@ def _chart(review: NightReview, record: Record, unit: GlucoseUnit) -> Chart | No
     drawn = StringIO()
     with mpl.rc_context({"svg.hashsalt": risk.participant}):
         figure = fan_chart(forecast, record, unit, (risk.begin, risk.end))
+        figure.set_size_inches(_CHART_IN)
         figure.savefig(drawn, format="svg", metadata={"Date": None})
     return Chart(drawn.getvalue(), describe(forecast, unit))

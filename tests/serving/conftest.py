@@ -30,9 +30,7 @@ def _question(days: float = 1.0, unit: str = "mg/dL", **changes: Any) -> dict[st
     readings = [
         {
             "time": (NOW - timedelta(minutes=5 * back)).isoformat(),
-            "value": round(
-                (140 + 25 * math.sin(back / 20)) / (18.0156 if unit == "mmol/L" else 1), 3
-            ),
+            "value": round((140 + 25 * math.sin(back / 20)) / scale, 3),
         }
         for back in reversed(range(count))
     ]

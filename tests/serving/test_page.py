@@ -109,7 +109,7 @@ def test_the_unit_can_be_chosen(page):
     chosen = page.find_element(By.CSS_SELECTOR, ".units [aria-current]")
     assert chosen.text == "mmol/L"
     assert "below 3.9 mmol/L" in page.find_element(By.TAG_NAME, "main").text
-    assert "mg/dL" not in page.find_element(By.TAG_NAME, "main").text
+    assert "below 70 mg/dL" not in page.find_element(By.TAG_NAME, "dl").text
 
 
 def test_text_stands_out_from_its_ground(page):
