@@ -76,7 +76,8 @@ def fan_chart(
     for axes in (glucose, events):
         _now_line(axes, forecast)
     _titles(glucose, f"{forecast.participant}: {_short(forecast.plan)}")
-    _time_axis(events, forecast)
+    shade = "" if night is None else "; shaded: the night"
+    _time_axis(events, forecast, f"bands: 50, 80 and 90 % intervals{shade}")
     return figure
 
 
@@ -89,7 +90,7 @@ def comparison_chart(scenario: Scenario, record: Record, unit: GlucoseUnit = "mg
         unit: Of the glucose axes.
     """
     first = scenario.forecasts[0]
-    figure = Figure(figsize=(_SIZE_IN[0], 5.6), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(_SIZE_IN[0], 5.75), dpi=_DPI, layout="constrained")
     glucose, change = figure.subplots(2, 1, sharex=True, height_ratios=(5, 2.6))
     _ground(glucose, unit)
     _readings(glucose, first, record, unit)
@@ -118,7 +119,7 @@ def comparison_chart(scenario: Scenario, record: Record, unit: GlucoseUnit = "mg
     for axes in (glucose, change):
         _now_line(axes, first)
     _titles(glucose, f"{first.participant}: plans against {_short(first.plan, 30)!r}")
-    _time_axis(change, first)
+    _time_axis(change, first, "bands and thin lines: 80 % intervals")
     return figure
 
 
@@ -216,7 +217,7 @@ def _titles(axes: Axes, title: str) -> None:
     axes.set_title(title, fontsize=10, color=_INK, loc="left", fontweight="bold")
 
 
-def _time_axis(axes: Axes, forecast: Forecast) -> None:
+def _time_axis(axes: Axes, forecast: Forecast, legend: str) -> None:
     begin, end = forecast.start - LOOK_BACK, forecast.times[-1]
     axes.set_xlim(*_hours([begin, end], forecast))
     hours = pd.date_range(begin.ceil("h"), end, freq="h").tz_convert(forecast.time_zone)
@@ -224,7 +225,8 @@ def _time_axis(axes: Axes, forecast: Forecast) -> None:
     ticks = hours[hours.hour % every == 0]
     axes.set_xticks(_hours(ticks, forecast), ticks.strftime("%H:%M"))
     now = forecast.issued.tz_convert(forecast.time_zone)
-    axes.set_xlabel(f"now: {now:%a %d %b %H:%M}, {forecast.time_zone}", fontsize=9, color=_INK)
+    said = f"now: {now:%a %d %b %H:%M}, {forecast.time_zone}\n{legend}"
+    axes.set_xlabel(said, fontsize=9, color=_INK)
 
 
 def _events(axes: Axes, forecast: Forecast, record: Record, plan: Plan | None) -> None:
