@@ -51,7 +51,7 @@ demo: $(DEMO)
 $(DEMO): hybridtwin/data/population/twin.json | $(READY)
 	rm -rf demo
 	$(BIN)/hybridtwin clinic --out demo
-	$(BIN)/hybridtwin personalise --records demo/records --out demo/twins
+	$(BIN)/hybridtwin personalise --records demo/records --out demo/twins --no-log
 	touch $@
 
 lock:
