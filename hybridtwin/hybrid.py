@@ -46,6 +46,7 @@ class ModelShape(BaseModel):
     context: int = 48
     spread_hidden: int = 64
     dropout: float = 0.1
+    feature_dropout: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,12 @@ class HybridModel(nn.Module):
         super().__init__()
         self.shape = shape
         self.encoder = Encoder(
-            shape.embedding, shape.encoder_hidden, shape.latent, shape.context, shape.dropout
+            shape.embedding,
+            shape.encoder_hidden,
+            shape.latent,
+            shape.context,
+            shape.dropout,
+            shape.feature_dropout,
         )
         self.residual = Residual(shape.embedding, shape.latent, shape.residual_hidden)
         self.spread = Spread(shape.embedding, shape.context, shape.spread_hidden)

@@ -28,8 +28,7 @@ def correlation(steps: int, log_decay: float, memory_min: float) -> Tensor:
     minutes = STEP_MIN * torch.arange(1.0, steps + 1)
     ratio = torch.minimum(minutes[:, None], minutes) / torch.maximum(minutes[:, None], minutes)
     forgetting = torch.exp(-(minutes[:, None] - minutes).abs() / memory_min)
-    found: Tensor = ratio**log_decay * forgetting
-    return found
+    return torch.pow(ratio, log_decay) * forgetting
 
 
 def standard_noise(correlations: Tensor, members: int, generator: torch.Generator) -> Tensor:
@@ -55,12 +54,12 @@ def quantile_function(normal: Tensor, quantiles: Tensor) -> Tensor:
     return value
 
 
-def sample_paths(trajectories_mg_dl: Tensor, log_quantiles: Tensor, normal: Tensor) -> Tensor:
-    """(M, H) sensor traces in mg/dL.
+def unexplained(trajectories_mg_dl: Tensor, log_quantiles: Tensor, normal: Tensor) -> Tensor:
+    """(M, H) log ratio of each path to its member's trajectory: what the ensemble leaves over.
 
     Args:
-        trajectories_mg_dl: (M, H) of the members.
-        log_quantiles: (H, Q) of log(truth / central trajectory), ensemble spread included.
+        trajectories_mg_dl: (M, H) of the members; the first is the central one.
+        log_quantiles: (H, Q) of log(truth / central trajectory), the ensemble's spread included.
         normal: (M, H) standard noise.
     """
     ensemble = log_ratio(trajectories_mg_dl.clamp(min=1), trajectories_mg_dl[:1]).var(0)
@@ -68,5 +67,10 @@ def sample_paths(trajectories_mg_dl: Tensor, log_quantiles: Tensor, normal: Tens
     total = ((log_quantiles[:, high] - log_quantiles[:, low]) / _INNER_80).square()
     left = (1 - ensemble / total).clamp(min=_LEAST_SHARE).sqrt()
     middle = log_quantiles[:, LEVELS.index(0.5)]
-    noise = middle + left * (quantile_function(normal, log_quantiles) - middle)
-    return (trajectories_mg_dl * noise.exp()).clamp(GLUCOSE_MIN_MG_DL, GLUCOSE_MAX_MG_DL)
+    return middle + left * (quantile_function(normal, log_quantiles) - middle)
+
+
+def paths(trajectories_mg_dl: Tensor, log_ratios: Tensor) -> Tensor:
+    """(M, H) sensor traces in mg/dL, within what a sensor can show."""
+    traces = trajectories_mg_dl * log_ratios.exp()
+    return traces.clamp(GLUCOSE_MIN_MG_DL, GLUCOSE_MAX_MG_DL)

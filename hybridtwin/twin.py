@@ -1,7 +1,7 @@
 """Twin: a population's or a person's model, with its verbs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import pandas as pd
 import torch
@@ -14,7 +14,7 @@ from hybridtwin.events import Activity, Dose, Meal
 from hybridtwin.forecast import Forecast
 from hybridtwin.history import HISTORY_STEPS, join
 from hybridtwin.hybrid import Future, HybridModel, ModelShape, People, Present, usual_basal_u_min
-from hybridtwin.paths import correlation, sample_paths, standard_noise
+from hybridtwin.paths import correlation, paths, standard_noise, unexplained
 from hybridtwin.physiology.parameters import values
 from hybridtwin.plan import HORIZON_MAX_MIN, Plan, check_plan, plan_timeline, planned_basal_share
 from hybridtwin.record import Record
@@ -130,41 +130,46 @@ class Twin:
         """
         _check_question(plans, belief, horizon_min)
         count, members = steps(horizon_min), belief.present.body.shape[1]
+        modes = sorted({plan.mode for plan in plans})
+        eventless = [Plan(name=mode, mode=mode) for mode in modes]
+        asked = [*plans, *eventless]
         with torch.inference_mode():
-            futures = [_future(plan, belief, count) for plan in plans]
-            future = Future(
-                *(
-                    torch.cat([getattr(f, name) for f in futures], dim=-1)
-                    for name in Future.__dataclass_fields__
-                )
-            )
-            present = _repeat(belief.present, len(plans))
+            future = _side_by_side([_future(plan, belief, count) for plan in asked])
+            present = _repeat(belief.present, len(asked))
             trajectories = self.model.roll(present, future).split(members)
-            minutes = STEP_MIN * torch.arange(1.0, count + 1)
-            generator = torch.Generator().manual_seed(seed)
-            errors = correlation(count, self.config.error_log_decay, self.config.error_memory_min)
-            normal = standard_noise(errors, members, generator)
-            central = Present(
-                belief.present.body[:, :1],
-                *(getattr(belief.present, name)[:1] for name in _ROWS),
-            )
-            found = []
-            for plan, own, trajectory in zip(plans, futures, trajectories, strict=True):
-                quantiles = self.model.log_quantiles(central, own.is_open[:1], minutes)[0]
-                found.append(
-                    Forecast(
-                        participant=belief.profile.participant,
-                        plan=plan.name,
-                        issued=belief.now,
-                        start=belief.time,
-                        last_reading_mg_dl=belief.last_reading_mg_dl,
-                        time_zone=belief.profile.time_zone,
-                        expected_mg_dl=trajectory[0],
-                        paths_mg_dl=sample_paths(trajectory, quantiles, normal),
-                        trust=belief.trust,
-                    )
+            noise = {
+                mode: self._noise(belief, trajectory, mode == "open", seed)
+                for mode, trajectory in zip(modes, trajectories[len(plans) :], strict=True)
+            }
+            return [
+                Forecast(
+                    participant=belief.profile.participant,
+                    plan=plan.name,
+                    issued=belief.now,
+                    start=belief.time,
+                    last_reading_mg_dl=belief.last_reading_mg_dl,
+                    time_zone=belief.profile.time_zone,
+                    expected_mg_dl=trajectory[0],
+                    paths_mg_dl=paths(trajectory, noise[plan.mode]),
+                    trust=belief.trust,
                 )
-        return found
+                for plan, trajectory in zip(plans, trajectories, strict=False)
+            ]
+
+    def _noise(self, belief: Belief, trajectories: Tensor, is_open: bool, seed: int) -> Tensor:
+        """(M, H) log ratios of paths to trajectories.
+
+        They follow from the eventless plan, so that a plan's doses and meals move every path
+        through physiology alone.
+        """
+        members, count = trajectories.shape
+        minutes = STEP_MIN * torch.arange(1.0, count + 1)
+        central = _first(belief.present)
+        quantiles = self.model.log_quantiles(central, torch.tensor([float(is_open)]), minutes)[0]
+        errors = correlation(count, self.config.error_log_decay, self.config.error_memory_min)
+        generator = torch.Generator().manual_seed(seed)
+        normal = standard_noise(errors, members, generator)
+        return unexplained(trajectories, quantiles, normal)
 
     def _person(self, weight_kg: float | None) -> People:
         if weight_kg is None:
@@ -173,6 +178,17 @@ class Twin:
 
 
 _ROWS = ("scores", "latent", "context", "embedding", "weight_kg")
+
+
+def _first(present: Present) -> Present:
+    """The central member alone."""
+    return Present(present.body[:, :1], *(getattr(present, name)[:1] for name in _ROWS))
+
+
+def _side_by_side(futures: Sequence[Future]) -> Future:
+    """Several futures of M members as one of all of them."""
+    names = [field.name for field in fields(Future)]
+    return Future(*(torch.cat([getattr(f, name) for f in futures], dim=-1) for name in names))
 
 
 def _repeat(present: Present, times: int) -> Present:

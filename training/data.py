@@ -1,7 +1,7 @@
 """Windows for training, cut from many people's timelines."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import lightning
@@ -64,6 +64,41 @@ def cut_batch(grid: Grid, anchors: Tensor, person: Tensor, horizon_steps: int) -
         target_known=grid.original[target],
         person=person,
     )
+
+
+_WITHHELD_TOGETHER = (
+    ("bolus_u",),
+    ("basal_u", "long_acting_u"),
+    ("carbs_g", "fat_g", "protein_g"),
+    ("heart_rate_bpm", "steps", "stated_exertion"),
+)
+
+
+def augmented(batch: Batch, withheld_share: float, clock_jitter_min: float) -> Batch:
+    """The batch with some channels' history withheld and the clock a little off.
+
+    People lack channels and keep no exact hours; a model that has seen neither trusts both too
+    much.
+
+    Args:
+        batch: Windows.
+        withheld_share: Chance of each kind of channel to be unknown throughout a history.
+        clock_jitter_min: Largest shift of the clock, minutes.
+    """
+    count = len(batch.person)
+    kept = torch.ones(count, 1, batch.events.shape[-1], dtype=torch.bool)
+    for names in _WITHHELD_TOGETHER:
+        hit = torch.rand(count, 1) < withheld_share
+        for name in names:
+            kept[..., CHANNEL[name]] &= ~hit
+    jitter = clock_jitter_min * (2 * torch.rand(count) - 1)
+    history = replace(
+        batch.history,
+        events=batch.history.events * kept,
+        events_known=batch.history.events_known & kept,
+        minute_of_day=batch.history.minute_of_day + jitter,
+    )
+    return replace(batch, history=history, minute_of_day=batch.minute_of_day + jitter.unsqueeze(-1))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from hybridtwin.physiology.exercise import exertion
 from hybridtwin.physiology.parameters import PARAMETERS, values
 from hybridtwin.timeline import CHANNEL
 from hybridtwin.units import STEP_MIN, steps
-from training.data import Batch, WindowData
+from training.data import Batch, WindowData, augmented
 
 _REPORTED_MIN = (30, 60, 120, 240, 480)
 
@@ -78,6 +78,8 @@ class TwinTraining(lightning.LightningModule):
             and meals do.
         nameless_share: Share of windows shown without who they belong to, so that the population
             twin serves people it has never seen.
+        withheld_share: Chance of each kind of channel to be withheld from a window's history.
+        clock_jitter_min: Largest shift of a window's clock, minutes.
         prior_weight: Of the standard scores' squares: how firmly the priors hold.
         spread_weight: Of the quantile loss against the trajectory's.
         people: Rows of the embedding table; at least the participants in the data.
@@ -90,6 +92,8 @@ class TwinTraining(lightning.LightningModule):
         weight_decay: float = 0.01,
         complete_share: float = 0.3,
         nameless_share: float = 0.5,
+        withheld_share: float = 0.08,
+        clock_jitter_min: float = 45.0,
         prior_weight: float = 0.01,
         spread_weight: float = 1.0,
         people: int = 64,
@@ -100,6 +104,8 @@ class TwinTraining(lightning.LightningModule):
         self.weight_decay = weight_decay
         self.complete_share = complete_share
         self.nameless_share = nameless_share
+        self.withheld_share = withheld_share
+        self.clock_jitter_min = clock_jitter_min
         self.prior_weight = prior_weight
         self.spread_weight = spread_weight
         self.model = HybridModel(shape or ModelShape())
@@ -133,6 +139,7 @@ class TwinTraining(lightning.LightningModule):
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
         """Loss of one batch: trajectory, spread, priors."""
+        batch = augmented(batch, self.withheld_share, self.clock_jitter_min)
         count = len(batch.person)
         nameless = torch.rand(count) < self.nameless_share
         rows = torch.where(nameless, 0, batch.person + 1)

@@ -79,6 +79,8 @@ class PersonalTraining(TwinTraining):
             learning_rate=settings.learning_rate,
             complete_share=settings.complete_share,
             nameless_share=0.0,
+            withheld_share=0.0,
+            clock_jitter_min=0.0,
             prior_weight=settings.prior_weight,
             people=people,
         )

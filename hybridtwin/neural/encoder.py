@@ -119,8 +119,17 @@ FEATURES = (3 + len(_SCALES)) * sum(c // w for c, w in _BINS) + 6 + 4 + 9 + len(
 class Encoder(nn.Module):
     """From features and the person's embedding to a `Start`."""
 
-    def __init__(self, embedding: int, hidden: int, latent: int, context: int, dropout: float):
+    def __init__(
+        self,
+        embedding: int,
+        hidden: int,
+        latent: int,
+        context: int,
+        dropout: float,
+        feature_dropout: float,
+    ):
         super().__init__()
+        self.forget = nn.Dropout(feature_dropout)
         self.sizes = (len(PARAMETERS), 1, 1, 2, latent, context)
         self.inlet = nn.Sequential(nn.Linear(FEATURES + embedding, hidden), nn.SiLU())
         self.block = nn.Sequential(
@@ -135,7 +144,7 @@ class Encoder(nn.Module):
 
     def forward(self, read: Tensor, embedding: Tensor) -> Start:
         """Start of B windows from features (B, F) and embeddings (B, E)."""
-        x = self.inlet(torch.cat([read, embedding], dim=-1))
+        x = self.inlet(torch.cat([self.forget(read), embedding], dim=-1))
         x = x + self.block(x)
         scores, plasma, tissue, hidden, latent, context = self.outlet(x).split(self.sizes, dim=-1)
         return Start(
