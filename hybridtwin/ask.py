@@ -26,6 +26,7 @@ from hybridtwin.errors import PlanError, Problem, RecordError, TwinError
 from hybridtwin.events import Activity, Dose, Meal
 from hybridtwin.plan import Plan
 from hybridtwin.record import Record, load_record, record_folders
+from hybridtwin.validation import explain, place
 
 Choice = TypeVar("Choice")
 Parts = dict[str, Any]
@@ -38,12 +39,6 @@ _EXAMPLES = (
     "'basal 0.4 for 90 min now' or 'exercise 45 min at +1h', separated by ';', "
     "or name a JSON file"
 )
-_ADVICE = {
-    "timezone_aware": "Add the zone, as in 2026-11-22T18:30+01:00",
-    "extra_forbidden": "Leave it out, or correct its name",
-    "missing": "Add it",
-    "json_invalid": "Repair the file or write it again",
-}
 
 
 def read_person(source: Path, participant: str | None) -> Record:
@@ -129,11 +124,7 @@ def _from_file(path: Path) -> Plan:
 
 def _problems(where: str, error: ValidationError) -> list[Problem]:
     return [
-        Problem(
-            ": ".join([where, *filter(None, [".".join(map(str, entry["loc"]))])]),
-            entry["msg"].removeprefix("Value error, "),
-            _ADVICE.get(entry["type"], "Correct this value") + ".",
-        )
+        explain(entry, ": ".join(filter(None, [where, place(entry["loc"])])))
         for entry in error.errors()
     ]
 

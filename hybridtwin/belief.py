@@ -23,6 +23,7 @@ class Belief:
         usual_basal_u_min: (M,) pump basal that goes on unless a plan says otherwise, U/min.
         since: What has happened between the last reading and now.
         last_reading_mg_dl: The last reading.
+        last_reading_time: When it was measured, to the second.
         trust: What was missing, stale or assumed.
     """
 
@@ -33,4 +34,5 @@ class Belief:
     usual_basal_u_min: Tensor
     since: Plan
     last_reading_mg_dl: float
+    last_reading_time: pd.Timestamp
     trust: Trust

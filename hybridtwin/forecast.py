@@ -74,8 +74,9 @@ class Forecast:
         participant: Whose it is.
         plan: The plan's name.
         issued: When it was made.
-        start: Time of the last reading; horizon step k is start + 5 (k + 1) minutes.
+        start: Grid time of the last reading; horizon step k is start + 5 (k + 1) minutes.
         last_reading_mg_dl: That reading.
+        last_reading_time: When it was measured.
         time_zone: In which the person lives.
         expected_mg_dl: (H,) the central trajectory.
         paths_mg_dl: (M, H) equally likely sensor traces.
@@ -87,6 +88,7 @@ class Forecast:
     issued: pd.Timestamp
     start: pd.Timestamp
     last_reading_mg_dl: float
+    last_reading_time: pd.Timestamp
     time_zone: str
     expected_mg_dl: Tensor
     paths_mg_dl: Tensor
@@ -112,6 +114,7 @@ class Forecast:
             self.issued,
             self.start + first * pd.Timedelta(minutes=STEP_MIN),
             self.last_reading_mg_dl,
+            self.last_reading_time,
             self.time_zone,
             self.expected_mg_dl[inside],
             self.paths_mg_dl[:, inside],
@@ -123,7 +126,7 @@ class Forecast:
         paths = self.paths_mg_dl
 
         def share(beyond: Tensor) -> float:
-            return float(lasts(beyond, EPISODE_STEPS).float().mean())
+            return round(float(lasts(beyond, EPISODE_STEPS).float().mean()), 4)
 
         return EventProbabilities(
             below_70=share(paths < LOW_MG_DL),
@@ -147,7 +150,7 @@ class Forecast:
             unit=unit,
             issued=self.issued.tz_convert(self.time_zone).to_pydatetime(),
             last_reading=plain(torch.tensor([self.last_reading_mg_dl]))[0],
-            last_reading_time=self.start.tz_convert(self.time_zone).to_pydatetime(),
+            last_reading_time=self.last_reading_time.tz_convert(self.time_zone).to_pydatetime(),
             times=local.to_pydatetime().tolist(),
             expected=plain(self.expected_mg_dl),
             levels=list(LEVELS),

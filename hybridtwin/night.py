@@ -51,7 +51,7 @@ def coming_night(now: pd.Timestamp, time_zone: str) -> tuple[pd.Timestamp, pd.Ti
     night_runs = local.hour < NIGHT_END_H
     day = local.normalize() if night_runs else local.normalize() + pd.DateOffset(days=1)
     begin = max(local, day) if night_runs else day
-    return begin, day + pd.DateOffset(hours=NIGHT_END_H)
+    return begin, day + pd.DateOffset(hour=NIGHT_END_H)  # by the wall clock
 
 
 def review_night(

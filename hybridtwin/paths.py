@@ -25,17 +25,17 @@ def correlation(steps: int, log_decay: float, memory_min: float) -> Tensor:
         log_decay: a.
         memory_min: tau, minutes.
     """
-    minutes = STEP_MIN * torch.arange(1.0, steps + 1)
-    ratio = torch.minimum(minutes[:, None], minutes) / torch.maximum(minutes[:, None], minutes)
-    forgetting = torch.exp(-(minutes[:, None] - minutes).abs() / memory_min)
-    return torch.pow(ratio, log_decay) * forgetting
+    minutes = torch.arange(1.0, steps + 1).mul(STEP_MIN)
+    earlier = torch.minimum(minutes[:, None], minutes)
+    later = torch.maximum(minutes[:, None], minutes)
+    return torch.exp(log_decay * torch.log(earlier / later) - (later - earlier) / memory_min)
 
 
 def standard_noise(correlations: Tensor, members: int, generator: torch.Generator) -> Tensor:
     """(M, H) standard normal values with the given correlations (H, H)."""
     steps = len(correlations)
     factor = torch.linalg.cholesky(correlations + _JITTER * torch.eye(steps))
-    return torch.randn(members, steps, generator=generator) @ factor.T
+    return torch.mm(torch.randn(members, steps, generator=generator), factor.T)
 
 
 def quantile_function(normal: Tensor, quantiles: Tensor) -> Tensor:

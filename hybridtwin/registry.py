@@ -45,7 +45,7 @@ def save_twin(twin: Twin, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _CONFIG).write_text(twin.config.model_dump_json(indent=2) + "\n")
     tensors = {f"person.{name}": getattr(twin.person, name) for name in _PERSON}
-    if not twin.config.is_personal:
+    if not twin.config.has_base:
         tensors |= {f"model.{name}": value for name, value in twin.model.state_dict().items()}
     save_file({name: value.contiguous() for name, value in tensors.items()}, folder / _WEIGHTS)
     return folder
@@ -84,7 +84,7 @@ def _load_folder(folder: Path) -> Twin:
         config = TwinConfig.model_validate_json((folder / _CONFIG).read_text())
         tensors = load_file(folder / _WEIGHTS)
         person = People(*(tensors[f"person.{name}"] for name in _PERSON))
-        if config.is_personal:
+        if config.has_base:
             return Twin(config, _base_model(config, folder), person)
         model = HybridModel(config.shape)
         prefix = "model."

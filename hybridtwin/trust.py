@@ -65,7 +65,7 @@ def check_history(record: Record, now: pd.Timestamp) -> None:
     times = record.glucose["time"]
     if times.empty:
         raise HistoryError.of(
-            "glucose", "the history holds no readings", "Send at least six hours of readings."
+            "glucose", "the history holds no readings", "Send three hours of them, better two days."
         )
     last = times.iloc[-1]
     age_min = (now - last) / pd.Timedelta(minutes=1)

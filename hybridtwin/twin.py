@@ -23,6 +23,7 @@ from hybridtwin.trust import check_history, judge
 from hybridtwin.units import STEP_MIN, steps
 
 AS_USUAL = Plan()
+POPULATION = "population"
 _STEP = pd.Timedelta(minutes=STEP_MIN)
 
 
@@ -31,7 +32,10 @@ class TwinConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field("population", description="population, or the participant it was fitted to.")
+    name: str = Field(POPULATION, description="population, or the participant it belongs to.")
+    fitted: bool = Field(
+        False, description="Whether what is personal was fitted; if not, it is the population's."
+    )
     version: str = Field("untrained", description="Which training run it comes from.")
     base: str | None = Field(
         None, description="Of a personal twin: the population twin it rests on; None is the box."
@@ -44,9 +48,9 @@ class TwinConfig(BaseModel):
     error_memory_min: float = Field(600.0, gt=0, description="Decay time of it, minutes.")
 
     @property
-    def is_personal(self) -> bool:
-        """Whether it was fitted to one person."""
-        return self.name != "population"
+    def has_base(self) -> bool:
+        """Whether it belongs to one person and rests on a population twin's weights."""
+        return self.name != POPULATION
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,8 @@ class Twin:
             usual_basal_u_min=basal.expand(members),
             since=_since(record, time),
             last_reading_mg_dl=float(record.glucose["mg_dl"].iloc[-1]),
-            trust=judge(record, timeline, now, self.config.is_personal),
+            last_reading_time=record.glucose["time"].iloc[-1],
+            trust=judge(record, timeline, now, self.config.fitted),
         )
 
     def forecast(
@@ -148,6 +153,7 @@ class Twin:
                     issued=belief.now,
                     start=belief.time,
                     last_reading_mg_dl=belief.last_reading_mg_dl,
+                    last_reading_time=belief.last_reading_time,
                     time_zone=belief.profile.time_zone,
                     expected_mg_dl=trajectory[0],
                     paths_mg_dl=paths(trajectory, noise[plan.mode]),

@@ -4,7 +4,6 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from threading import Thread
 from typing import Annotated, Final
@@ -13,7 +12,7 @@ from urllib.request import urlopen
 
 import typer
 
-from hybridtwin.errors import Problem, TwinError
+from hybridtwin.errors import TwinError
 from hybridtwin.record import record_folders
 
 _PATIENCE_S: Final = 120
@@ -50,6 +49,7 @@ def serve(
     """Serve forecasts, scenarios and tonight's list until Ctrl-C."""
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # patients' machines send no statistics
     _check_port(host, port)
+    from hybridtwin.ask import read_time
     from hybridtwin.registry import load_twin  # slow to import, as is BentoML
     from serving.settings import Settings, from_environment
 
@@ -57,7 +57,7 @@ def serve(
     settings = Settings(
         model=model or settings.model,
         clinic=clinic or settings.clinic,
-        now=_moment(now) if now else settings.now,
+        now=read_time(now, "--now").to_pydatetime() if now else settings.now,
         likely_low=settings.likely_low,
         watch=settings.watch,
     )
@@ -77,20 +77,6 @@ def serve(
         blocking=True,
     )
     typer.echo("Stopped.")
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise _bad_moment(f"{text!r} is not a time") from error
-    if moment.tzinfo is None:
-        raise _bad_moment(f"{text!r} has no time zone")
-    return moment
-
-
-def _bad_moment(what: str) -> TwinError:
-    return TwinError([Problem("--now", what, "Write it like 2026-01-31T21:30:00+01:00.")])
 
 
 def _check_port(host: str, port: int) -> None:

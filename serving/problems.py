@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,15 +11,13 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from hybridtwin.errors import Problem, TwinError
+from hybridtwin.validation import explain, place
 from serving.schema import MAX_BODY_BYTES, ErrorReport, ProblemItem
 
 MEDIA_TYPE: Final = "application/problem+json"
 _SHOWN: Final = 10
 _log = logging.getLogger(__name__)
 
-_BELOW = ("greater_than", "greater_than_equal")
-_ABOVE = ("less_than", "less_than_equal")
-_CHOICES = ("enum", "literal_error")
 _HTTP: Final = {
     404: ("not-found", "there is nothing here", "The service's paths are in /openapi.json."),
     405: ("wrong-method", "this method is not offered here", "See /openapi.json."),
@@ -102,7 +100,7 @@ def _validation_error(request: Request, error: Exception) -> Response:
     if first["type"] == "json_invalid":
         place = f"body, character {first['loc'][-1]}"
         return _not_json(place, f"is not JSON: {first['ctx']['error']}")
-    problems = [_explain(entry) for entry in found[:_SHOWN]]
+    problems = [explain(entry, _place(entry["loc"])) for entry in found[:_SHOWN]]
     if len(found) > _SHOWN:
         more = f"{len(found) - _SHOWN} more problems"
         problems.append(Problem(_place(found[_SHOWN]["loc"]), more, "Correct them too."))
@@ -111,36 +109,4 @@ def _validation_error(request: Request, error: Exception) -> Response:
 
 def _place(loc: Sequence[str | int]) -> str:
     """glucose[3].value, from ('body', 'glucose', 3, 'value')."""
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc[1:]]
-    return "".join(parts).lstrip(".") or str(loc[0])
-
-
-def _explain(entry: Mapping[str, Any]) -> Problem:
-    """One error of validation in words."""
-    where, kind, limits = _place(entry["loc"]), entry["type"], entry.get("ctx", {})
-    given = repr(entry.get("input"))
-    shown = given if len(given) <= 60 else given[:57] + "..."
-    limit = next(iter(limits.values()), "")
-    if kind == "missing":
-        return Problem(where, "is missing", "Add it; /openapi.json describes it.")
-    if kind == "extra_forbidden":
-        return Problem(where, "is not a known field", "Check its spelling, or leave it out.")
-    if kind in _BELOW:
-        return Problem(where, f"{shown} is too low", f"The lowest allowed is {limit}.")
-    if kind in _ABOVE:
-        return Problem(where, f"{shown} is too high", f"The highest allowed is {limit}.")
-    if kind in _CHOICES:
-        return Problem(where, f"{shown} is not known", f"Use one of {limits['expected']}.")
-    if kind == "timezone_aware":
-        advice = "Add the zone, as in 2026-01-31T21:30:00+01:00 or 2026-01-31T20:30:00Z."
-        return Problem(where, f"{shown} has no time zone", advice)
-    if kind.startswith("datetime"):
-        return Problem(where, f"{shown} is not a time", "Write 2026-01-31T21:30:00+01:00.")
-    if kind in ("too_long", "too_short"):
-        lowest, highest = limits.get("min_length"), limits.get("max_length")
-        rule = f"Send at least {lowest}." if highest is None else f"Send at most {highest}."
-        return Problem(where, f"has {limits['actual_length']} entries", rule)
-    if kind == "value_error":
-        return Problem(where, str(limits["error"]), "Correct this value, or leave the entry out.")
-    advice = f"Correct it: {shown} was given; /openapi.json describes the field."
-    return Problem(where, entry["msg"][:1].lower() + entry["msg"][1:], advice)
+    return place(loc[1:]) or str(loc[0])

@@ -251,7 +251,7 @@ def _fits(
             participants.weights_kg[i : i + 1].clone(),
         )
         sd = settings.score_sd if kept else twin.config.score_sd
-        config = twin.config.model_copy(update={"name": name, "score_sd": sd})
+        config = twin.config.model_copy(update={"name": name, "fitted": kept, "score_sd": sd})
         fits.append(Fit(name, replace(twin, config=config, person=person), kept, before, after))
     return fits
 

@@ -117,6 +117,7 @@ def random_belief(twin: Twin, seed: int, members: int = 4) -> Belief:
         usual_basal_u_min=torch.full((members,), 0.015),
         since=Plan(),
         last_reading_mg_dl=150.0,
+        last_reading_time=NOW,
         trust=Trust(level="full"),
     )
 

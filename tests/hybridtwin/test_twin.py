@@ -1,5 +1,6 @@
 """The twin's verbs: what it believes, forecasts, refuses and remembers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ from hybridtwin.events import Activity, Dose, Meal
 from hybridtwin.neural.spread import LEVELS
 from hybridtwin.plan import Plan
 from hybridtwin.record import Record
-from hybridtwin.registry import load_twin, save_twin, untrained_twin
+from hybridtwin.registry import IN_THE_BOX, load_twin, save_twin, untrained_twin
 from hybridtwin.scenario import compare
 from hybridtwin.twin import Twin
 from tests.hybridtwin.people import history
@@ -66,8 +67,6 @@ def test_a_missing_channel_is_not_a_zero(twin: Twin, channel: str) -> None:
 
 
 def _with_nothing_taken(record: Record, channel: str) -> Record:
-    from dataclasses import replace
-
     begin, end = record.glucose["time"].iloc[0], record.glucose["time"].iloc[-1]
     if channel == "basal":
         days = pd.date_range(begin, end, freq="24h")
@@ -126,8 +125,8 @@ def test_an_old_reading_lowers_trust(twin: Twin) -> None:
 
 
 def test_a_very_low_reading_is_urgent_and_not_trusted(twin: Twin) -> None:
-    belief = twin.believe(history(level_mg_dl=82), members=MEMBERS)
-    low = history(level_mg_dl=82)
+    belief = twin.believe(history(level_mg_dl=90), members=MEMBERS)
+    low = history(level_mg_dl=90)
     low.glucose.loc[low.glucose.index[-1], "mg_dl"] = 50.0
     urgent = twin.believe(low, members=MEMBERS)
     assert belief.trust.level != "low"
@@ -141,8 +140,6 @@ def test_a_dose_between_the_last_reading_and_now_counts(twin: Twin) -> None:
     late = Dose(time=last + minutes(3), dose_u=6)
     row = pd.DataFrame([late.model_dump()])
     row["time"] = pd.to_datetime(row["time"], utc=True)
-    from dataclasses import replace
-
     dosed = replace(record, insulin=pd.concat([record.insulin, row]))
     now = last + minutes(8)
     plain, after = (
@@ -183,8 +180,6 @@ def test_a_twin_survives_its_folder(twin: Twin, tmp_path: Path) -> None:
 
 
 def test_the_shipped_twin_is_small_and_trained(twin: Twin) -> None:
-    from hybridtwin.registry import IN_THE_BOX
-
     size = sum(path.stat().st_size for path in IN_THE_BOX.iterdir())
     assert size < 2_000_000
     assert twin.config.version != "untrained"

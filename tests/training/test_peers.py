@@ -7,9 +7,12 @@ import torch
 
 from hybridtwin.events import Profile
 from hybridtwin.record import Record
+from hybridtwin.registry import load_twin
 from hybridtwin.timeline import CHANNEL
+from training import forecasters
 from training.features import linear_features, tree_features
-from training.peers import LEVELS, PEERS, persistence, ridge
+from training.peers import PEERS, persistence, ridge
+from training.personalise import PersonalSettings
 from training.windows import Forecaster, Split, WindowRule, split_by_time
 
 
@@ -18,16 +21,25 @@ def split(records) -> Split:
     return split_by_time(records, WindowRule(learn_stride=2))
 
 
-@pytest.fixture(scope="module", params=PEERS)
+SETTINGS = PersonalSettings(batches=2, windows_per_batch=32, validation_batches=1, horizon_min=30)
+TWINS = {
+    "twin": lambda learn: forecasters.population(load_twin()),
+    "twin-personal": lambda learn: forecasters.personal(load_twin(), SETTINGS, learn),
+}
+MODELS = PEERS | TWINS
+
+
+@pytest.fixture(scope="module", params=MODELS)
 def peer(request, split) -> Forecaster:
-    return PEERS[request.param](split.learn)
+    return MODELS[request.param](split.learn)
 
 
 def test_contract_shapes_and_finite(peer, split):
     found = peer(split.score)
     shape = (len(split.score), 3)
     assert found.mean.shape == shape
-    assert found.quantiles.shape == (*shape, len(LEVELS))
+    assert found.levels is not None
+    assert found.quantiles.shape == (*shape, len(found.levels))
     assert found.mean.isfinite().all()
     assert found.quantiles.isfinite().all()
     assert (found.quantiles.diff(dim=-1) >= 0).all()
@@ -84,7 +96,7 @@ def test_spread_covers_what_it_says():
     found = ridge(split.learn)(split.score)
     target = split.score.targets_mg_dl[..., None]
     below = (target <= found.quantiles)[~target.isnan()[..., 0]].float().mean(dim=0)
-    torch.testing.assert_close(below, LEVELS, atol=0.05, rtol=0)
+    torch.testing.assert_close(below, found.levels, atol=0.05, rtol=0)
 
 
 def _record_of(mg_dl: np.ndarray) -> Record:
