@@ -5,8 +5,12 @@ from typing import Any, Final
 
 from hybridtwin.errors import Problem
 
-_BELOW: Final = ("greater_than", "greater_than_equal")
-_ABOVE: Final = ("less_than", "less_than_equal")
+_LIMITS: Final = {
+    "greater_than": ("is too low", "It must be above"),
+    "greater_than_equal": ("is too low", "The lowest allowed is"),
+    "less_than": ("is too high", "It must be below"),
+    "less_than_equal": ("is too high", "The highest allowed is"),
+}
 _CHOICES: Final = ("enum", "literal_error")
 _SHOWN_LENGTH: Final = 60
 
@@ -29,10 +33,9 @@ def explain(entry: Mapping[str, Any], where: str) -> Problem:
         return Problem(where, "is missing", "Add it.")
     if kind == "extra_forbidden":
         return Problem(where, "is not a known field", "Check its spelling, or leave it out.")
-    if kind in _BELOW:
-        return Problem(where, f"{shown} is too low", f"The lowest allowed is {limit}.")
-    if kind in _ABOVE:
-        return Problem(where, f"{shown} is too high", f"The highest allowed is {limit}.")
+    if kind in _LIMITS:
+        what, rule = _LIMITS[kind]
+        return Problem(where, f"{shown} {what}", f"{rule} {limit:g}.")
     if kind in _CHOICES:
         return Problem(where, f"{shown} is not known", f"Use one of {limits['expected']}.")
     if kind == "timezone_aware":

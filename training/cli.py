@@ -36,6 +36,10 @@ def register(app: typer.Typer) -> None:
         epilog="Example: hybridtwin evaluate --records records "
         "--protocol configs/protocols/last-fifth.yaml --out report.json"
     )(evaluate)
+    app.command(
+        epilog="Example: hybridtwin card --report report.json "
+        "--out hybridtwin/data/population/MODEL_CARD.md"
+    )(card)
 
 
 def train(
@@ -126,3 +130,17 @@ def evaluate(
     for each in report.skipped:
         console.print(f"skipped {each.participant}: {each.reason}")
     console.print(f"Report in {out}")
+
+
+def card(
+    report: Annotated[
+        list[Path], typer.Option(metavar="JSON", help="From evaluate; may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the card goes.")],
+    model: Model = None,
+) -> None:
+    """Write a model card from evaluation reports."""
+    from training.card import write_card
+
+    written = write_card(load_twin(model).config, report, out)
+    Console().print(f"Model card in {written}")

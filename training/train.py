@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from hybridtwin.registry import TRACKING_URI, population_twin, save_twin
 from hybridtwin.twin import TwinConfig
 from training.data import RecordData
+from training.errors import fit_correlation, standard_errors
 from training.module import TwinTraining
 from training.tracking import code_version, experiment, horizon_figure, log_twin
 
@@ -44,7 +45,8 @@ class LogRun(lightning.Callback):
         weights = torch.load(best, weights_only=True)["state_dict"] if best else None
         if weights is not None:
             pl_module.load_state_dict(weights)
-        folder = export_twin(pl_module, run, self.out)
+        errors = standard_errors(pl_module.eval(), trainer.datamodule.val_dataloader())
+        folder = export_twin(pl_module, run, fit_correlation(errors), self.out)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         client.log_figure(run, horizon_figure(metrics, "Validation, nameless twin"), "horizons.png")
         alias = log_twin(run, folder)
@@ -55,9 +57,24 @@ def _run(trainer: Any) -> tuple[MlflowClient, str]:
     return trainer.logger.experiment, trainer.logger.run_id
 
 
-def export_twin(module: TwinTraining, version: str, folder: Path) -> Path:
-    """Write the population twin of a training module to a folder."""
-    config = TwinConfig(version=version, shape=module.model.shape)
+def export_twin(
+    module: TwinTraining, version: str, correlation: tuple[float, float], folder: Path
+) -> Path:
+    """Write the population twin of a training module to a folder.
+
+    Args:
+        module: Trained.
+        version: Which run it is.
+        correlation: Of its errors, see `training.errors.fit_correlation`.
+        folder: Where it goes.
+    """
+    log_decay, memory_min = correlation
+    config = TwinConfig(
+        version=version,
+        shape=module.model.shape,
+        error_log_decay=log_decay,
+        error_memory_min=memory_min,
+    )
     return save_twin(population_twin(config, module.model), folder)
 
 

@@ -45,6 +45,7 @@ def forecast(plan: str = "as usual", change_mg_dl: float = 0, steps: int = 48) -
         issued=NOW,
         start=NOW,
         last_reading_mg_dl=120,
+        last_reading_time=NOW,
         time_zone="Europe/Berlin",
         expected_mg_dl=expected,
         paths_mg_dl=expected + 15 * noise,
