@@ -25,13 +25,15 @@ def population(twin: Twin) -> Forecaster:
 
 
 def personal(twin: Twin, settings: PersonalSettings, learn: Windows) -> Forecaster:
-    """The twin fitted to each person on the windows to learn from."""
+    """The twin fitted to each person on the windows to learn from; to strangers it is as it was."""
     weight = twin.person.weight_kg.expand(len(learn.participants))
     participants = Participants(learn.participants, weight.clone(), learn.timelines)
     people = {fit.participant: fit.twin.person for fit in fit_people(twin, participants, settings)}
 
     def predict(windows: Windows) -> Prediction:
-        return _predict(twin, [people[name] for name in windows.participants], windows)
+        return _predict(
+            twin, [people.get(name, twin.person) for name in windows.participants], windows
+        )
 
     return predict
 

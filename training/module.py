@@ -1,5 +1,8 @@
 """The Lightning module that trains the population twin."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning
@@ -65,6 +68,15 @@ def is_complete(batch: Batch) -> Tensor:
 def trajectory_scale_mg_dl(minutes: Tensor) -> Tensor:
     """(H,) about persistence's error at each horizon, so that horizons weigh alike."""
     return 75 * (1 - torch.exp(-minutes / 90))
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Without Lightning's warnings about its own use of torch and about our endless data."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", message=".*(LeafSpec|IterableDataset|num_workers).*")
+        yield
 
 
 class TwinTraining(lightning.LightningModule):

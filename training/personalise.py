@@ -22,7 +22,7 @@ from hybridtwin.record import Record, fingerprint
 from hybridtwin.registry import TRACKING_URI
 from hybridtwin.twin import Twin
 from training.data import Batch, Participants, WindowData, learning_part
-from training.module import TwinTraining, pinball_loss
+from training.module import TwinTraining, pinball_loss, quiet_lightning
 from training.tracking import code_version, experiment
 
 EXPERIMENT: Final = "personal"
@@ -232,7 +232,8 @@ def fit_people(
             num_sanity_val_steps=0,
             gradient_clip_val=1.0,
         )
-        trainer.fit(module, datamodule=data)
+        with quiet_lightning():
+            trainer.fit(module, datamodule=data)
     return _fits(twin, participants, module, settings)
 
 

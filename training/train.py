@@ -1,6 +1,5 @@
 """Training of the population twin: LightningCLI, MLflow, and the twin that comes out."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +14,7 @@ from hybridtwin.registry import TRACKING_URI, population_twin, save_twin
 from hybridtwin.twin import TwinConfig
 from training.data import RecordData
 from training.errors import fit_correlation, standard_errors
-from training.module import TwinTraining
+from training.module import TwinTraining, quiet_lightning
 from training.tracking import code_version, experiment, horizon_figure, log_twin
 
 EXPERIMENT: Final = "population"
@@ -80,8 +79,6 @@ def export_twin(
 
 def train(config: Path, resume: Path | None, out: Path, overrides: Sequence[str]) -> None:
     """Train from a YAML configuration; `overrides` are further `--key value` of LightningCLI."""
-    warnings.filterwarnings("ignore", module="lightning")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     cli = LightningCLI(
         TwinTraining,
         RecordData,
@@ -102,4 +99,5 @@ def train(config: Path, resume: Path | None, out: Path, overrides: Sequence[str]
     experiment(EXPERIMENT)
     yaml = cli.parser.dump(cli.config, skip_none=False)
     cli.trainer.callbacks.append(LogRun(yaml, out))  # type: ignore[attr-defined]
-    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=str(resume) if resume else None)
+    with quiet_lightning():
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=str(resume) if resume else None)

@@ -23,6 +23,7 @@ from hybridtwin.physiology.parameters import (
     RENAL_THRESHOLD_MG_KG,
     STARVATION_MG_DL,
     TO_TISSUE_PER_MIN,
+    UPTAKE_CAPACITY_MG_KG_MIN,
     UPTAKE_HALF_MG_KG,
     BodyParameters,
 )
@@ -51,13 +52,26 @@ def liver_production(
     glucose_mg_dl: Tensor, liver_action: Tensor, dawn: Tensor, p: BodyParameters
 ) -> Tensor:
     """(B,) endogenous production, mg/kg/min; falls with insulin action (mU/L) and glucose."""
-    restraint = liver_action * p.liver_per_insulin + glucose_mg_dl * p.liver_per_glucose
+    glucose = glucose_mg_dl.clamp(min=0)
+    restraint = liver_action * p.liver_per_insulin + glucose * p.liver_per_glucose
     return p.liver_maximum * dawn / (1 + restraint)
+
+
+def uptake_capacity(uptake_action: Tensor, p: BodyParameters) -> Tensor:
+    """(B,) what insulin lets tissue take up when glucose abounds, mg/kg/min.
+
+    Proportional to insulin's action, and never above what the largest doses reach (DeFronzo,
+    Tobin & Andres 1979, Am. J. Physiol. 237:E214).
+    """
+    wanted = p.uptake_sensitivity * uptake_action
+    # The fourth power leaves ordinary insulin levels as they are.
+    share = wanted * (1 / UPTAKE_CAPACITY_MG_KG_MIN)
+    return wanted * (1 + share.square().square()).pow(-0.25)
 
 
 def insulin_uptake(tissue_mg_kg: Tensor, uptake_action: Tensor, p: BodyParameters) -> Tensor:
     """(B,) insulin-dependent uptake from tissue, mg/kg/min."""
-    return p.uptake_sensitivity * uptake_action * tissue_mg_kg / (UPTAKE_HALF_MG_KG + tissue_mg_kg)
+    return uptake_capacity(uptake_action, p) * tissue_mg_kg / (UPTAKE_HALF_MG_KG + tissue_mg_kg)
 
 
 def tissue_at_rest(plasma_mg_kg: Tensor, uptake_action: Tensor, p: BodyParameters) -> Tensor:
@@ -65,7 +79,7 @@ def tissue_at_rest(plasma_mg_kg: Tensor, uptake_action: Tensor, p: BodyParameter
 
     The positive root of k1 Gp = k2 Gt + V x Gt / (K + Gt).
     """
-    uptake = p.uptake_sensitivity * uptake_action
+    uptake = uptake_capacity(uptake_action, p)
     inflow = TO_TISSUE_PER_MIN * plasma_mg_kg
     half = FROM_TISSUE_PER_MIN * UPTAKE_HALF_MG_KG + uptake - inflow
     root = torch.sqrt(half**2 + 4 * FROM_TISSUE_PER_MIN * inflow * UPTAKE_HALF_MG_KG)

@@ -58,6 +58,7 @@ GLUCOSE_VOLUME_DL_KG: Final = 1.88  # Dalla Man 2007, V_G
 TO_TISSUE_PER_MIN: Final = 0.065  # Dalla Man 2007, k_1
 FROM_TISSUE_PER_MIN: Final = 0.079  # Dalla Man 2007, k_2
 UPTAKE_HALF_MG_KG: Final = 225.6  # Dalla Man 2007, K_m0
+UPTAKE_CAPACITY_MG_KG_MIN: Final = 25.0  # clamps reach 12 to 15, at half saturation; DeFronzo 1979
 BRAIN_UPTAKE_MG_KG_MIN: Final = 1.0  # Dalla Man 2007, F_cns
 RENAL_RATE_PER_MIN: Final = 0.0005  # Dalla Man 2007, k_e1
 RENAL_THRESHOLD_MG_KG: Final = 339.0  # Dalla Man 2007, k_e2
