@@ -9,6 +9,7 @@ from rich.table import Table
 
 from hybridtwin.record import load_record, record_folders
 from hybridtwin.registry import TRACKING_URI, load_twin, save_twin
+from training.config import read_config
 
 Records = Annotated[
     list[Path], typer.Option("--records", metavar="DIR", help="Imported records; may be repeated.")
@@ -71,7 +72,7 @@ def personalise(
     from training import personalise as run
 
     loaded = [load_record(home) for folder in records for home in record_folders(folder)]
-    settings = run.load_settings(config)
+    settings = read_config(config, run.PersonalSettings)
     twin = load_twin(model)
     fits = run.personalise_and_log(twin, model, loaded, settings, TRACKING_URI if log else None)
     table = Table("participant", "loss before", "loss after", "outcome")
@@ -101,13 +102,13 @@ def evaluate(
 
     from training import evaluate as run
     from training import forecasters
-    from training.personalise import load_settings
+    from training.personalise import PersonalSettings
     from training.windows import FitFunction
 
-    rule = run.load_protocol(protocol)
+    rule = read_config(protocol, run.Protocol)
     loaded = [load_record(home) for folder in records for home in record_folders(folder)]
     twin = load_twin(model)
-    settings = load_settings(config)
+    settings = read_config(config, PersonalSettings)
     models: dict[str, FitFunction] = {
         "twin": lambda learn: forecasters.population(twin),
         "twin-personal": partial(forecasters.personal, twin, settings),

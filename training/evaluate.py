@@ -10,14 +10,13 @@ from typing import Any, Final
 
 import pandas as pd
 import torch
-import yaml
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
-from pydantic import Field, ValidationError
+from pydantic import Field
 from rich.progress import Progress
 
-from hybridtwin.errors import HistoryError, ModelError, Problem, TwinError
+from hybridtwin.errors import HistoryError, ModelError, Problem
 from hybridtwin.record import Record, fingerprint
 from hybridtwin.registry import TRACKING_URI
 from training.metrics import MEAN, rows
@@ -59,28 +58,6 @@ class Report:
     rows: pd.DataFrame
     skipped: list[Skipped]
     seconds: dict[str, float]
-
-
-def load_protocol(path: Path) -> Protocol:
-    """Read a protocol from YAML.
-
-    Raises:
-        TwinError: The file cannot be read, or a setting is unknown or impossible.
-    """
-    try:
-        return Protocol.model_validate(yaml.safe_load(path.read_text()))
-    except (OSError, yaml.YAMLError) as error:
-        raise TwinError.of(str(path), f"not a readable protocol ({error})", "Check it.") from error
-    except ValidationError as error:
-        problems = [
-            Problem(
-                f"{path}: {'.'.join(map(str, each['loc'])) or 'protocol'}",
-                each["msg"],
-                "See configs/protocols/last-fifth.yaml for what a protocol holds.",
-            )
-            for each in error.errors()
-        ]
-        raise TwinError(problems) from error
 
 
 def evaluate(

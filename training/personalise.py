@@ -6,12 +6,10 @@ A fit that does not help on the person's own held-back days is thrown away.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any, Final
 
 import lightning
 import torch
-import yaml
 from lightning.pytorch.loggers import MLFlowLogger
 from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict, Field
@@ -44,11 +42,6 @@ class PersonalSettings(BaseModel):
     validation_batches: int = Field(6, ge=1)
     score_sd: float = Field(0.2, ge=0, description="Uncertainty that remains, in prior SD.")
     seed: int = 0
-
-
-def load_settings(path: Path) -> PersonalSettings:
-    """Read settings from YAML."""
-    return PersonalSettings.model_validate(yaml.safe_load(path.read_text()))
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,16 @@ from mlflow import MlflowClient
 
 from hybridtwin.errors import HistoryError, ModelError, TwinError
 from hybridtwin.record import fingerprint
+from training.config import read_config
 from training.evaluate import (
     EXPERIMENT,
     Protocol,
     evaluate,
-    load_protocol,
     log_report,
     write_report,
 )
 from training.metrics import ROW
+from training.personalise import PersonalSettings
 from training.windows import Prediction
 
 ROOT = Path(__file__).parents[2]
@@ -37,21 +38,25 @@ def report(records, make_record):
 
 
 def test_the_committed_protocol_is_readable():
-    protocol = load_protocol(CONFIG)
+    protocol = read_config(CONFIG, Protocol)
     assert protocol.horizons_min == (30, 60, 120)
     assert protocol.peers == ("persistence", "ridge", "trees")
+
+
+def test_the_committed_personal_settings_are_the_defaults():
+    assert read_config(ROOT / "configs" / "personal.yaml", PersonalSettings) == PersonalSettings()
 
 
 def test_wrong_protocols_say_where(tmp_path):
     path = tmp_path / "wrong.yaml"
     path.write_text("name: x\nsplit: y\nhorizons: [30]\n")
     with pytest.raises(TwinError, match="horizons"):
-        load_protocol(path)
+        read_config(path, Protocol)
     path.write_text("name: [")
-    with pytest.raises(TwinError, match="not a readable protocol"):
-        load_protocol(path)
+    with pytest.raises(TwinError, match="wrong.yaml: cannot be read"):
+        read_config(path, Protocol)
     with pytest.raises(TwinError, match="absent"):
-        load_protocol(tmp_path / "absent.yaml")
+        read_config(tmp_path / "absent.yaml", Protocol)
 
 
 def test_every_model_is_scored_on_the_same_windows(report):
