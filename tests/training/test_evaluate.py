@@ -53,7 +53,7 @@ def test_wrong_protocols_say_where(tmp_path):
     with pytest.raises(TwinError, match="horizons"):
         read_config(path, Protocol)
     path.write_text("name: [")
-    with pytest.raises(TwinError, match="wrong.yaml: cannot be read"):
+    with pytest.raises(TwinError, match=r"wrong\.yaml: cannot be read"):
         read_config(path, Protocol)
     with pytest.raises(TwinError, match="absent"):
         read_config(tmp_path / "absent.yaml", Protocol)
