@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
+import pandas as pd
 import torch
-from scipy.optimize import nnls
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
 from torch import Tensor
 
 from hybridtwin.hybrid import log_ratio
@@ -16,7 +18,8 @@ from training.module import TwinTraining
 
 _INNER_80: Final = 2.5631  # standard deviations between the 10 % and the 90 % quantile
 _EVERY_STEPS: Final = 3  # 15 minutes, which every sensor has
-_LEAST_CORRELATION: Final = 0.02
+_OUTLIER: Final = 4.0
+_HOUR_MIN: Final = 60.0
 _LONGEST_MEMORY_MIN: Final = 1e4
 
 
@@ -37,22 +40,23 @@ def standard_errors(module: TwinTraining, batches: Iterable[Batch]) -> Tensor:
 def fit_correlation(errors: Tensor) -> tuple[float, float]:
     """Exponent a and memory tau (min) of (s/t)^a exp(-(t - s)/tau), as in `paths.correlation`.
 
-    The logarithm is linear in a and 1/tau; both are kept from being negative.
+    Least squares on the correlations themselves, over all pairs of horizons.
 
     Args:
         errors: (N, H) standard errors, NaN where unknown.
     """
     columns = torch.arange(_EVERY_STEPS - 1, errors.shape[1], _EVERY_STEPS)
-    series = errors[:, columns].clamp(-4, 4).numpy()
+    frame = pd.DataFrame(errors[:, columns].clamp(-_OUTLIER, _OUTLIER).numpy())
+    observed = frame.corr(min_periods=len(frame) // 10).to_numpy()
     minutes = STEP_MIN * (columns.numpy() + 1.0)
-    rows, logs = [], []
-    for i in range(len(minutes)):
-        for j in range(i + 1, len(minutes)):
-            both = ~np.isnan(series[:, i]) & ~np.isnan(series[:, j])
-            if both.sum() < len(series) / 10:
-                continue
-            observed = np.corrcoef(series[both, i], series[both, j])[0, 1]
-            rows.append([np.log(minutes[j] / minutes[i]), minutes[j] - minutes[i]])
-            logs.append(-np.log(max(observed, _LEAST_CORRELATION)))
-    (log_decay, forgetting), _ = nnls(np.array(rows), np.array(logs))
-    return float(log_decay), 1 / max(float(forgetting), 1 / _LONGEST_MEMORY_MIN)
+    earlier, later = np.triu_indices(len(minutes), k=1)
+    known = ~np.isnan(observed[earlier, later])
+    earlier, later = earlier[known], later[known]
+    ratio, apart = np.log(minutes[later] / minutes[earlier]), minutes[later] - minutes[earlier]
+
+    def gap(guess: NDArray[np.float64]) -> NDArray[np.float64]:
+        modelled = np.exp(-guess[0] * ratio - guess[1] * apart / _HOUR_MIN)
+        return np.asarray(modelled - observed[earlier, later])
+
+    found = least_squares(gap, x0=[0.2, 0.2], bounds=([0, _HOUR_MIN / _LONGEST_MEMORY_MIN], [5, 5]))
+    return float(found.x[0]), float(_HOUR_MIN / found.x[1])
