@@ -38,9 +38,9 @@ Three openly licensed sets of recordings of adults with type 1 diabetes, each un
   [doi:10.17632/3hbcscwz44.1](https://doi.org/10.17632/3hbcscwz44.1)
 
 They were imported with the project's importers, which mend and count the faults of the files. Only
-the first 80 % of each participant's time was read in training, of which the last twentieth served
-to choose the checkpoint. Changes made to the data: unit conversion, removal of duplicates and of
-impossible values, a 5-minute grid; see the importers.
+the first 80 % of each participant's time was read in training, of which the last tenth served to
+watch progress and to choose between two settings of regularisation. Changes made to the data: unit
+conversion, removal of duplicates and of impossible values, a 5-minute grid; see the importers.
 
 ## How it was scored
 """
