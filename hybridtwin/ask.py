@@ -25,7 +25,8 @@ from hybridtwin import importers
 from hybridtwin.errors import PlanError, Problem, RecordError, TwinError
 from hybridtwin.events import Activity, Dose, Meal
 from hybridtwin.plan import Plan
-from hybridtwin.record import Record, load_record, record_folders
+from hybridtwin.record import Record
+from hybridtwin.record_files import load_record, record_folders
 from hybridtwin.validation import explain, place
 
 Choice = TypeVar("Choice")

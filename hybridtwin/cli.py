@@ -14,7 +14,8 @@ from rich.table import Table
 
 from hybridtwin import commands, importers
 from hybridtwin.errors import TwinError
-from hybridtwin.record import Provenance, save_record
+from hybridtwin.record import Provenance
+from hybridtwin.record_files import save_record
 
 COMMAND_GROUP = "hybridtwin.commands"
 """Entry points of this group are functions that add commands to the app they are given."""

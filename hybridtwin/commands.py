@@ -17,7 +17,8 @@ from hybridtwin.errors import ModelError, RecordError, TwinError
 from hybridtwin.forecast import ForecastReport
 from hybridtwin.night import NightReview, NightRisk, by_attention, review_night
 from hybridtwin.plots import comparison_chart, fan_chart
-from hybridtwin.record import Record, load_record, record_folders, save_record
+from hybridtwin.record import Record
+from hybridtwin.record_files import load_record, record_folders, save_record
 from hybridtwin.registry import load_twin
 from hybridtwin.scenario import compare
 from hybridtwin.twin import Twin

@@ -26,7 +26,7 @@ from hybridtwin.physiology.parameters import (
     values,
 )
 from hybridtwin.physiology.warmup import driven_state, transition
-from hybridtwin.solver import State, integrate
+from hybridtwin.solver import Method, State, integrate
 from hybridtwin.units import STEP_MIN, steps
 
 _MIN_PER_H = 60.0
@@ -161,7 +161,7 @@ class HybridModel(nn.Module):
             body, scores, start.latent, start.context, people.embedding, people.weight_kg
         )
 
-    def roll(self, present: Present, future: Future, method: str = "rk4") -> Tensor:
+    def roll(self, present: Present, future: Future, method: Method = "rk4") -> Tensor:
         """Sensor glucose (B, H) in mg/dL at the end of each coming step."""
         p = values(present.scores, present.weight_kg)
         surrounding = self.residual.surround(
@@ -183,7 +183,7 @@ class HybridModel(nn.Module):
             return body_rates(body, drivers, p, flux), drift
 
         count = len(future.rapid_u_min)
-        states = integrate(field, (present.body, present.latent), count, STEP_MIN, method)  # type: ignore[arg-type]
+        states = integrate(field, (present.body, present.latent), count, STEP_MIN, method)
         return torch.stack([body[INTERSTITIAL] for body, _ in states], dim=1)
 
     def log_quantiles(self, present: Present, is_open: Tensor, minutes: Tensor) -> Tensor:

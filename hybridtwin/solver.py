@@ -10,6 +10,7 @@ from torch import Tensor
 State = tuple[Tensor, ...]
 Field = Callable[[int, State], State]
 """Derivative per minute of a state, given the index of the current step's inputs."""
+Method = Literal["rk4", "torchdiffeq-rk4", "dopri5"]
 
 
 def integrate(
@@ -17,7 +18,7 @@ def integrate(
     state: State,
     steps: int,
     step_min: float,
-    method: Literal["rk4", "torchdiffeq-rk4", "dopri5"] = "rk4",
+    method: Method = "rk4",
     tolerance: float = 1e-6,
 ) -> list[State]:
     """Integrate over `steps` steps within each of which the inputs are constant.

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import typer
 
 from hybridtwin.errors import TwinError
-from hybridtwin.record import record_folders
+from hybridtwin.record_files import record_folders
 
 _PATIENCE_S: Final = 120
 _BETWEEN_LOOKS_S: Final = 0.5

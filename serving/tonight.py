@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from hybridtwin.errors import RecordError
 from hybridtwin.night import NightReview, NightRisk, by_attention, review_night
 from hybridtwin.plots import describe, fan_chart
-from hybridtwin.record import Record, load_record, record_folders
+from hybridtwin.record import Record
+from hybridtwin.record_files import load_record, record_folders
 from hybridtwin.registry import load_twin
 from hybridtwin.twin import Twin
 from hybridtwin.units import GlucoseUnit, from_mg_dl

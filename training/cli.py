@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hybridtwin.record import load_record, record_folders
+from hybridtwin.record_files import load_record, record_folders
 from hybridtwin.registry import TRACKING_URI, load_twin, save_twin
 from training.config import read_config
 

@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from hybridtwin.errors import HistoryError
 from hybridtwin.history import Grid, History, join
 from hybridtwin.physiology.parameters import DEFAULT_WEIGHT_KG
-from hybridtwin.record import Record, fingerprint, load_record, record_folders
+from hybridtwin.record import Record
+from hybridtwin.record_files import fingerprint, load_record, record_folders
 from hybridtwin.timeline import CHANNEL, Timeline, to_timeline
 from hybridtwin.units import steps
 

@@ -17,7 +17,8 @@ from pydantic import Field
 from rich.progress import Progress
 
 from hybridtwin.errors import HistoryError, ModelError, Problem
-from hybridtwin.record import Record, fingerprint
+from hybridtwin.record import Record
+from hybridtwin.record_files import fingerprint
 from hybridtwin.registry import TRACKING_URI
 from training.metrics import MEAN, rows
 from training.peers import PEERS

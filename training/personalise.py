@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from hybridtwin.hybrid import People
-from hybridtwin.record import Record, fingerprint
+from hybridtwin.record import Record
+from hybridtwin.record_files import fingerprint
 from hybridtwin.registry import TRACKING_URI
 from hybridtwin.twin import Twin
 from training.data import Batch, Participants, WindowData, learning_part

@@ -14,7 +14,7 @@ from mlflow.models import ModelSignature
 from mlflow.pyfunc.model import PythonModel
 from mlflow.types import ColSpec, DataType, Schema
 
-from hybridtwin.record import load_record
+from hybridtwin.record_files import load_record
 from hybridtwin.registry import MODEL_NAME, TRACKING_URI, load_twin
 
 _TWIN_ARTIFACT = "twin"

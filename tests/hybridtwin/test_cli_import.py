@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hybridtwin import cli
-from hybridtwin.record import load_record
+from hybridtwin.record_files import load_record
 
 AZT1D = (
     "EventDateTime,DeviceMode,BolusType,Basal,CorrectionDelivered,"

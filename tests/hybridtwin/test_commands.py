@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from hybridtwin import cli
 from hybridtwin.events import Dose, GlucoseReading, Meal, Profile
-from hybridtwin.record import Record, from_events, load_record, record_folders, save_record
+from hybridtwin.record import Record, from_events
+from hybridtwin.record_files import load_record, record_folders, save_record
 from hybridtwin.registry import load_twin, save_twin, untrained_twin
 from hybridtwin.units import MG_DL_PER_MMOL_L
 

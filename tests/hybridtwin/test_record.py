@@ -5,16 +5,8 @@ import pytest
 
 from hybridtwin.errors import RecordError
 from hybridtwin.events import Dose, GlucoseReading, Meal, Profile
-from hybridtwin.record import (
-    Record,
-    fingerprint,
-    from_events,
-    load_record,
-    logged_spans,
-    record_folders,
-    save_record,
-    table,
-)
+from hybridtwin.record import Record, from_events, logged_spans, table
+from hybridtwin.record_files import fingerprint, load_record, record_folders, save_record
 
 START = pd.Timestamp("2024-05-01T08:00Z")
 

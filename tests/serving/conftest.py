@@ -15,7 +15,7 @@ import httpx
 import pandas as pd
 import pytest
 
-from hybridtwin.record import save_record
+from hybridtwin.record_files import save_record
 from hybridtwin.virtual.clinic import clinic as virtual_clinic
 
 NOW = datetime(2026, 1, 31, 20, 30, tzinfo=UTC)

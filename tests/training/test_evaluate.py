@@ -6,7 +6,7 @@ import torch
 from mlflow import MlflowClient
 
 from hybridtwin.errors import HistoryError, ModelError, TwinError
-from hybridtwin.record import fingerprint
+from hybridtwin.record_files import fingerprint
 from training.config import read_config
 from training.evaluate import (
     EXPERIMENT,

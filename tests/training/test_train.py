@@ -10,7 +10,7 @@ import torch
 from mlflow import MlflowClient
 
 from hybridtwin.errors import ModelError
-from hybridtwin.record import save_record
+from hybridtwin.record_files import save_record
 from hybridtwin.registry import CHAMPION, MODEL_NAME, TRACKING_URI, load_twin, save_twin
 from training.data import learning_part
 from training.personalise import PersonalSettings, fit_people, personalise

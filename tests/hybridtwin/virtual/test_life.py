@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hybridtwin.record import fingerprint
+from hybridtwin.record_files import fingerprint
 from hybridtwin.timeline import CHANNEL, to_timeline
 from hybridtwin.virtual.days import draw_days
 from hybridtwin.virtual.habits import Habits, draw_traits

@@ -1,0 +1,76 @@
+"""Records on disk: a folder per participant with Parquet tables and record.json."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel, ValidationError
+
+from hybridtwin.errors import RecordError
+from hybridtwin.events import Profile
+from hybridtwin.record import TABLES, Provenance, Record
+
+_STORED = (*TABLES, "logged")
+
+
+class _Header(BaseModel):
+    profile: Profile
+    provenance: Provenance
+
+
+def save_record(record: Record, folder: Path) -> Path:
+    """Write a record to `folder`/<participant>/ (Parquet tables and record.json); returns it."""
+    home = folder / record.profile.participant
+    home.mkdir(parents=True, exist_ok=True)
+    for name in _STORED:
+        getattr(record, name).to_parquet(home / f"{name}.parquet", index=False)
+    header = _Header(profile=record.profile, provenance=record.provenance)
+    (home / "record.json").write_text(header.model_dump_json(indent=2) + "\n")
+    return home
+
+
+def load_record(home: Path) -> Record:
+    """Read a record folder as `save_record` writes it.
+
+    Raises:
+        RecordError: The folder or one of its files is missing or broken.
+    """
+    try:
+        header = _Header.model_validate_json((home / "record.json").read_text())
+        tables = {name: pd.read_parquet(home / f"{name}.parquet") for name in _STORED}
+    except (OSError, ValueError, ValidationError) as error:
+        raise RecordError.of(
+            str(home), f"not a readable record folder ({error})", "Import it again."
+        ) from error
+    return Record(profile=header.profile, provenance=header.provenance, **tables)
+
+
+def record_folders(folder: Path) -> list[Path]:
+    """The record folders at or below `folder`, sorted by path.
+
+    Raises:
+        RecordError: There is none.
+    """
+    found = sorted(path.parent for path in folder.rglob("record.json"))
+    if not found:
+        raise RecordError.of(
+            str(folder),
+            "holds no records",
+            "Make some with: hybridtwin import FORMAT PATH --out DIR",
+        )
+    return found
+
+
+def fingerprint(records: Sequence[Record]) -> str:
+    """SHA-256 over everything that the records hold, independent of their order."""
+    digests = []
+    for record in records:
+        digest = hashlib.sha256(record.profile.model_dump_json().encode())
+        for entry in fields(record):
+            value = getattr(record, entry.name)
+            if isinstance(value, pd.DataFrame):
+                digest.update(pd.util.hash_pandas_object(value, index=False).to_numpy().tobytes())
+        digests.append(digest.hexdigest())
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
