@@ -18,6 +18,7 @@ FRESH_MIN = 15.0
 STALE_MIN = 60.0
 CLOCK_TOLERANCE_MIN = 5.0
 LEVEL_2_LOW_MG_DL = 54.0
+SENSOR_RANGE_MG_DL = (40.0, 400.0)
 _DAY_MIN = 24 * 60
 _WELL_COVERED = 0.7  # share of a day with readings, as for AGP reports
 _APPROXIMATED = {
@@ -111,6 +112,13 @@ def judge(record: Record, timeline: Timeline, now: pd.Timestamp, personal: bool)
     age_min = (now - last["time"]) / pd.Timedelta(minutes=1)
     if age_min > FRESH_MIN:
         note("stale", f"The last reading is {age_min:.0f} minutes old.")
+    lowest, highest = SENSOR_RANGE_MG_DL
+    if not lowest < last["mg_dl"] < highest:
+        note(
+            "missing",
+            f"The last reading is at the end of a sensor's range ({lowest:.0f} to {highest:.0f} "
+            "mg/dL): the true value may lie beyond.",
+        )
     if last["mg_dl"] < LEVEL_2_LOW_MG_DL:
         note("urgent", "Glucose is below 54 mg/dL: treat it now; do not wait for a forecast.")
     for channel, words, meaning in (

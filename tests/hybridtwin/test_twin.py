@@ -134,6 +134,15 @@ def test_a_very_low_reading_is_urgent_and_not_trusted(twin: Twin) -> None:
     assert any(note.kind == "urgent" for note in urgent.trust.notes)
 
 
+@pytest.mark.parametrize("reading", [40.0, 400.0])
+def test_a_reading_at_the_end_of_the_sensors_range_is_said(twin: Twin, reading: float) -> None:
+    record = history()
+    record.glucose.loc[record.glucose.index[-1], "mg_dl"] = reading
+    trust = twin.believe(record, members=MEMBERS).trust
+    assert any("end of a sensor's range" in note.text for note in trust.notes)
+    assert trust.level != "full"
+
+
 def test_a_dose_between_the_last_reading_and_now_counts(twin: Twin) -> None:
     record = history()
     last = record.glucose["time"].iloc[-1]
