@@ -9,6 +9,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from hybridtwin.errors import ModelError
 from hybridtwin.hybrid import (
     Future,
     HybridModel,
@@ -108,7 +109,7 @@ class TwinTraining(lightning.LightningModule):
         clock_jitter_min: float = 0.0,
         prior_weight: float = 0.01,
         spread_weight: float = 1.0,
-        people: int = 64,
+        people: int = 256,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["shape"])
@@ -124,6 +125,16 @@ class TwinTraining(lightning.LightningModule):
         self.embedding = nn.Parameter(torch.zeros(people, self.model.shape.embedding))
         self.scores = nn.Parameter(torch.zeros(people, len(PARAMETERS)))
         self._errors: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def on_fit_start(self) -> None:
+        """Refuse more people than there are rows."""
+        found = len(self.trainer.datamodule.participants.names)  # type: ignore[attr-defined]
+        if found > len(self.embedding):
+            raise ModelError.of(
+                "model.people",
+                f"room for {len(self.embedding)} people, but the records hold {found}",
+                f"Set --model.people {found} or more.",
+            )
 
     def everyone(self, weights_kg: Tensor) -> People:
         """Row 0 is the population, row 1 + i person i."""

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI
 from mlflow import MlflowClient
 
+from hybridtwin.errors import TwinError
 from hybridtwin.registry import TRACKING_URI, population_twin, save_twin
 from hybridtwin.twin import TwinConfig
 from training.data import RecordData
@@ -79,25 +80,29 @@ def export_twin(
 
 def train(config: Path, resume: Path | None, out: Path, overrides: Sequence[str]) -> None:
     """Train from a YAML configuration; `overrides` are further `--key value` of LightningCLI."""
-    cli = LightningCLI(
-        TwinTraining,
-        RecordData,
-        args=["--config", str(config), *overrides],
-        run=False,
-        save_config_callback=None,
-        trainer_defaults={
-            "logger": {
-                "class_path": "lightning.pytorch.loggers.MLFlowLogger",
-                "init_args": {
-                    "experiment_name": EXPERIMENT,
-                    "tracking_uri": TRACKING_URI,
-                    "log_model": False,
-                },
-            }
-        },
-    )
+    for path in filter(None, (config, resume)):
+        if not path.is_file():
+            raise TwinError.of(str(path), "is not there", "Name a file, as --help shows.")
+    with quiet_lightning():
+        cli = LightningCLI(
+            TwinTraining,
+            RecordData,
+            args=["--config", str(config), *overrides],
+            run=False,
+            save_config_callback=None,
+            trainer_defaults={
+                "logger": {
+                    "class_path": "lightning.pytorch.loggers.MLFlowLogger",
+                    "init_args": {
+                        "experiment_name": EXPERIMENT,
+                        "tracking_uri": TRACKING_URI,
+                        "log_model": False,
+                    },
+                }
+            },
+        )
     experiment(EXPERIMENT)
-    yaml = cli.parser.dump(cli.config, skip_none=False)
+    yaml = cli.parser.dump(cli.config, skip_unset=False)
     cli.trainer.callbacks.append(LogRun(yaml, out))  # type: ignore[attr-defined]
     with quiet_lightning():
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=str(resume) if resume else None)

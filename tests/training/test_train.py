@@ -9,7 +9,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from hybridtwin.errors import ModelError
+from hybridtwin.errors import ModelError, TwinError
 from hybridtwin.record_files import save_record
 from hybridtwin.registry import CHAMPION, MODEL_NAME, TRACKING_URI, load_twin, save_twin
 from training.data import learning_part
@@ -72,6 +72,13 @@ def test_train_registers_a_champion_then_challengers_and_resumes(home):
     served = mlflow.pyfunc.load_model(CHAMPION)
     (report,) = served.predict(pd.DataFrame({"record": [str(home / "records" / "one")]}))
     assert '"participant":"one"' in report
+
+
+def test_more_people_than_rows_and_missing_files_are_refused(home):
+    with pytest.raises(ModelError, match=r"room for 1 people, but the records hold 2"):
+        train(CONFIG, None, home / "twin", [*small(1), "--model.people=1"])
+    with pytest.raises(TwinError, match=r"nope\.yaml: is not there"):
+        train(home / "nope.yaml", None, home / "twin", [])
 
 
 SETTINGS = PersonalSettings(batches=15, windows_per_batch=48, horizon_min=60, validation_batches=2)
