@@ -291,6 +291,12 @@ def test_plan_files_that_are_none(records: Path, twin: Path, tmp_path: Path, fai
     )
 
 
+def test_a_record_without_readings_is_refused(twin: Path, tmp_path: Path, fails: Fails) -> None:
+    home = save_record(Record(profile=Profile(participant="empty")), tmp_path)
+    said = fails("forecast", home, "--model", twin)
+    assert "glucose: the history holds no readings. Send three hours of them" in said
+
+
 def test_plans_of_one_name_cannot_be_told_apart(records: Path, twin: Path, fails: Fails) -> None:
     said = fails("scenario", records / "ann", "--model", twin, "--plan", "as usual")
     assert "the name 'as usual' is used twice" in said
