@@ -104,6 +104,17 @@ _SCHEMAS["logged"] = pa.DataFrameSchema(
 )
 
 
+def optional_limits(name: str) -> dict[str, tuple[float, float]]:
+    """Lowest and highest value of a table's numbers that may be unknown, by column."""
+    found = {}
+    for column, info in TABLES[name].model_fields.items():
+        bounds = {type(limit): limit for limit in info.metadata}
+        low, high = bounds.get(annotated_types.Ge), bounds.get(annotated_types.Le)
+        if types.NoneType in typing.get_args(info.annotation) and low and high:
+            found[column] = (float(low.ge), float(high.le))
+    return found
+
+
 def table(name: str, rows: pd.DataFrame | None = None) -> pd.DataFrame:
     """A table with all its columns, absent ones filled with the event's defaults.
 

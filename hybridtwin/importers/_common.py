@@ -9,7 +9,15 @@ import pandas as pd
 
 from hybridtwin.errors import ImportFormatError
 from hybridtwin.events import MINUTES_PER_DAY, Profile
-from hybridtwin.record import LOGGING_MARGIN, Note, Provenance, Record, logged_spans, table
+from hybridtwin.record import (
+    LOGGING_MARGIN,
+    Note,
+    Provenance,
+    Record,
+    logged_spans,
+    optional_limits,
+    table,
+)
 from hybridtwin.units import (
     BASAL_RATE_MAX_U_H,
     BOLUS_MAX_U,
@@ -234,6 +242,9 @@ def build(
     activity: pd.DataFrame | None = None,
 ) -> Record:
     """A Record from tidy tables, its logged spans found and its rows counted."""
+    meals = _without_impossible("meals", meals, notes)
+    if activity is not None:
+        activity = _without_impossible("activity", activity, notes)
     doses = _concat("insulin", insulin)
     boluses = doses[doses["purpose"] == "bolus"]
     counted = {
@@ -262,6 +273,18 @@ def build(
             notes=notes.as_list(),
         ),
     )
+
+
+def _without_impossible(name: str, rows: pd.DataFrame, notes: Notes) -> pd.DataFrame:
+    """The rows with impossible values of optional columns made unknown; the rest stays."""
+    rows = rows.copy()
+    for column, (low, high) in optional_limits(name).items():
+        if column in rows:
+            impossible = rows[column].notna() & ~rows[column].between(low, high)
+            rows[column] = rows[column].mask(impossible)
+            why = f"value outside {low:g} to {high:g}"
+            notes.add("dropped", f"{name} {column}", int(impossible.sum()), why)
+    return rows
 
 
 def _concat(name: str, tables: list[pd.DataFrame]) -> pd.DataFrame:

@@ -1,8 +1,10 @@
 import pandas as pd
 import pytest
 
+from hybridtwin.events import Profile
 from hybridtwin.importers import _clock as clock
 from hybridtwin.importers import _common as common
+from hybridtwin.record import table
 
 MADRID = "Europe/Madrid"
 
@@ -85,3 +87,14 @@ def test_a_lone_event_is_no_log() -> None:
     assert common.logged("meals", times).empty
     times = pd.Series(pd.to_datetime(["2024-01-01T08:00Z", "2024-01-01T20:00Z"]))
     assert len(common.logged("meals", times)) == 1
+
+
+def test_an_impossible_detail_does_not_cost_the_meal() -> None:
+    time = pd.Timestamp("2024-01-01T12:00", tz="UTC")
+    meals = pd.DataFrame({"time": [time], "carbs_g": [40.0], "fat_g": [-5.0], "protein_g": [900.0]})
+    notes = common.Notes()
+    record = common.build(Profile(), "toy", [], notes, table("glucose"), [], meals)
+    assert record.meals["carbs_g"].tolist() == [40.0]
+    assert record.meals[["fat_g", "protein_g"]].isna().all(axis=None)
+    dropped = {note.what: note.count for note in notes.as_list() if note.action == "dropped"}
+    assert dropped == {"meals fat_g": 1, "meals protein_g": 1}
