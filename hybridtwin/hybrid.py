@@ -14,7 +14,7 @@ from hybridtwin.history import History
 from hybridtwin.neural.encoder import Encoder, carry_forward, features
 from hybridtwin.neural.residual import Residual
 from hybridtwin.neural.spread import Spread
-from hybridtwin.physiology.body import DRIVEN, INTERSTITIAL, Drivers, body_rates
+from hybridtwin.physiology.body import DRIVEN, INTERSTITIAL, PLASMA, Drivers, body_rates
 from hybridtwin.physiology.clock import dawn_factor
 from hybridtwin.physiology.exercise import ONSET_MIN
 from hybridtwin.physiology.glucose import tissue_at_rest
@@ -179,7 +179,7 @@ class HybridModel(nn.Module):
                 future.exertion[k],
                 dawn[k],
             )
-            drift, flux = self.residual(latent, body[10], surrounding[k])
+            drift, flux = self.residual(latent, body[PLASMA], surrounding[k])
             return body_rates(body, drivers, p, flux), drift
 
         count = len(future.rapid_u_min)

@@ -16,7 +16,6 @@ from hybridtwin.trust import Trust
 from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN, GlucoseUnit
 
-NIGHT_BEGIN_H: Final = 0
 NIGHT_END_H: Final = 6
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hybridtwin.errors import HistoryError
-from hybridtwin.events import MINUTES_PER_DAY, STATED_EXERTION, InsulinKind
+from hybridtwin.events import STATED_EXERTION, InsulinKind
 from hybridtwin.record import Record
 from hybridtwin.units import STEP_MIN
 
@@ -227,12 +227,4 @@ def _cover_logged(
     record: Record, channel: str, start: pd.Timestamp, target: NDArray[np.bool_]
 ) -> None:
     spans = record.logged[record.logged["channel"] == channel]
-    # An event is known even where the log as a whole is not.
     _cover(spans["start"], spans["end"] + _STEP, start, target)
-
-
-def wall_clock(start: pd.Timestamp, count: int, time_zone: str) -> Tensor:
-    """(count,) local minute of the day at `start` and every step after it."""
-    local = pd.date_range(start, periods=count, freq=_STEP).tz_convert(time_zone)
-    minutes = np.asarray(local.hour * 60 + local.minute)
-    return torch.tensor(minutes % MINUTES_PER_DAY, dtype=torch.int16)

@@ -39,7 +39,8 @@ COMPARTMENTS: Final = (
 DRIVEN: Final = 9
 """The first compartments: linear, driven by doses and meals alone."""
 
-PLASMA, TISSUE, INTERSTITIAL = 10, 11, 12
+PLASMA: Final = COMPARTMENTS.index("plasma_mg_kg")
+INTERSTITIAL: Final = COMPARTMENTS.index("interstitial_mg_dl")
 
 
 @dataclass(frozen=True)
