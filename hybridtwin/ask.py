@@ -5,12 +5,19 @@ A plan is a JSON file or is typed, its events separated by semicolons:
     bolus DOSE [U] [KIND] WHEN            bolus 3 at 18:30
     basal DOSE [U] KIND WHEN              basal 14 glargine_u100 at 22:00
     basal RATE [U/h] for MINUTES min WHEN basal 0.4 for 90 min now
-    carbs GRAMS [g] WHEN                  carbs 40 at +15min
+    carbs GRAMS [g] [OF WHAT] WHEN        carbs 40 at +15min
+                                          carbs 15 liquid now
+                                          carbs 60 fat 40 protein 30 at 19:00
+    alcohol GRAMS [g] WHEN                alcohol 24 at 20:00
     exercise MINUTES min [HOW] WHEN       exercise 45 min vigorous at +1h
+                                          exercise 15 min vigorous anaerobic at +1h
+    glucagon MICROGRAMS [ug] WHEN         glucagon 150 ug now
+    illness SEVERITY for MINUTES min WHEN illness 0.5 for 300 min now
 
 WHEN is `now`, `at HH:MM` (the next such local time) or `at +N min` or `at +N h`; KIND is a name of
-`InsulinKind`; HOW is light, moderate (if left out) or vigorous. `as usual` is the plan without
-events.
+`InsulinKind`; OF WHAT is fat and then protein, each if known, and `liquid` for what is drunk; HOW
+is light, moderate (if left out) or vigorous, and then aerobic (if left out), anaerobic or mixed;
+`stress` is written as `illness` is, and SEVERITY is 0 to 1. `as usual` is the plan without events.
 """
 
 import re
@@ -23,9 +30,9 @@ from pydantic import ValidationError
 
 from hybridtwin import importers
 from hybridtwin.errors import PlanError, Problem, RecordError, TwinError
-from hybridtwin.events import Activity, Dose, Meal
+from hybridtwin.events import Activity, Condition, Dose, Glucagon, Meal
 from hybridtwin.plan import Plan
-from hybridtwin.record import Record
+from hybridtwin.record import EVENT_TABLES, Record
 from hybridtwin.record_files import load_record, record_folders
 from hybridtwin.validation import explain, place
 
@@ -131,7 +138,11 @@ def _problems(where: str, error: ValidationError) -> list[Problem]:
 
 
 _WHEN = r" (?:(?P<now>now)|at (?P<clock>\d{1,2}:\d{2})|at \+ ?(?P<after>\d+) ?(?P<unit>min|h))"
-_AMOUNT = r" (?P<amount>\d+(?:\.\d+)?)"
+_NUMBER = r"\d+(?:\.\d+)?"
+_AMOUNT = rf" (?P<amount>{_NUMBER})"
+_COMPOSITION = rf"(?: fat (?P<fat>{_NUMBER})(?: ?g)?)?(?: protein (?P<protein>{_NUMBER})(?: ?g)?)?"
+_INTENSITY = r"(?: (?P<intensity>light|moderate|vigorous))?"
+_EFFORT = r"(?: (?P<kind>aerobic|anaerobic|mixed))?"
 
 
 def _bolus(said: Parts, time: pd.Timestamp) -> Parts:
@@ -150,13 +161,35 @@ def _pump_basal(said: Parts, time: pd.Timestamp) -> Parts:
 
 
 def _carbs(said: Parts, time: pd.Timestamp) -> Parts:
-    return {"meals": Meal(time=time, carbs_g=said["amount"])}
+    meal = Meal(
+        time=time,
+        carbs_g=said["amount"],
+        fat_g=said["fat"],
+        protein_g=said["protein"],
+        liquid=bool(said["liquid"]),
+    )
+    return {"meals": meal}
+
+
+def _alcohol(said: Parts, time: pd.Timestamp) -> Parts:
+    return {"meals": Meal(time=time, carbs_g=0, alcohol_g=said["amount"])}
 
 
 def _exercise(said: Parts, time: pd.Timestamp) -> Parts:
-    intensity = said["intensity"] or "moderate"
-    activity = Activity(time=time, duration_min=said["amount"], kind="aerobic", intensity=intensity)
+    kind, intensity = said["kind"] or "aerobic", said["intensity"] or "moderate"
+    activity = Activity(time=time, duration_min=said["amount"], kind=kind, intensity=intensity)
     return {"activity": activity}
+
+
+def _glucagon(said: Parts, time: pd.Timestamp) -> Parts:
+    return {"glucagon": Glucagon(time=time, dose_ug=said["amount"])}
+
+
+def _condition(said: Parts, time: pd.Timestamp) -> Parts:
+    condition = Condition(
+        time=time, kind=said["kind"], severity=said["amount"], duration_min=said["minutes"]
+    )
+    return {"conditions": condition}
 
 
 _FORMS: dict[re.Pattern[str], Callable[[Parts, pd.Timestamp], Parts]] = {
@@ -165,14 +198,17 @@ _FORMS: dict[re.Pattern[str], Callable[[Parts, pd.Timestamp], Parts]] = {
         (rf"bolus{_AMOUNT}(?: ?u)?(?: (?!now|at|u )(?P<kind>\w+))?", _bolus),
         (rf"basal{_AMOUNT}(?: ?u)? (?!now|at|u )(?P<kind>\w+)", _pen_basal),
         (rf"basal{_AMOUNT}(?: ?u/h)? for (?P<minutes>\d+) ?min", _pump_basal),
-        (rf"carbs{_AMOUNT}(?: ?g)?", _carbs),
-        (rf"exercise{_AMOUNT} ?min(?: (?P<intensity>light|moderate|vigorous))?", _exercise),
+        (rf"carbs{_AMOUNT}(?: ?g)?{_COMPOSITION}(?: (?P<liquid>liquid))?", _carbs),
+        (rf"alcohol{_AMOUNT}(?: ?g)?", _alcohol),
+        (rf"exercise{_AMOUNT} ?min{_INTENSITY}{_EFFORT}", _exercise),
+        (rf"glucagon{_AMOUNT}(?: ?ug)?", _glucagon),
+        (rf"(?P<kind>illness|stress){_AMOUNT} for (?P<minutes>\d+) ?min", _condition),
     )
 }
 
 
 def _from_text(text: str, now: pd.Timestamp, time_zone: str) -> Plan:
-    events: dict[str, list[object]] = {"insulin": [], "meals": [], "activity": []}
+    events: dict[str, list[object]] = {table: [] for table in EVENT_TABLES}
     name = " ".join(text.split())
     parts = [] if name.lower() == AS_USUAL else name.lower().rstrip("; ").split(";")
     for part in parts:

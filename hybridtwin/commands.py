@@ -1,4 +1,4 @@
-"""The commands of everybody: forecast, scenario, nightly, clinic."""
+"""The commands of everybody: forecast, scenario, nightly, clinic, body."""
 
 import json
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from hybridtwin.ask import AS_USUAL, read_person, read_plan, read_time
 from hybridtwin.errors import ModelError, RecordError, TwinError
 from hybridtwin.forecast import ForecastReport
 from hybridtwin.night import NightReview, NightRisk, by_attention, review_night
+from hybridtwin.physiology import describe
 from hybridtwin.plots import comparison_chart, fan_chart
 from hybridtwin.record import Record
 from hybridtwin.record_files import load_record, record_folders, save_record
@@ -65,7 +66,8 @@ Png = Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the result 
 _PLAN_HELP = (
     "What will be done: a JSON file, or events such as 'bolus 3 at 18:30; carbs 40 at +15min', "
     "'basal 0.4 for 90 min now', 'basal 14 glargine_u100 at 22:00', "
-    "'exercise 45 min vigorous at +1h'. Doses in U (rates in U/h), carbs in g, local times."
+    "'exercise 45 min vigorous at +1h' or 'glucagon 150 ug now'. Doses in U (rates in U/h), "
+    "glucagon in micrograms, carbs in g, local times; the README lists all forms."
 )
 
 
@@ -83,6 +85,7 @@ def register(app: typer.Typer) -> None:
         epilog="Example: hybridtwin nightly demo/records --twins demo/twins --csv tonight.csv"
     )(nightly)
     app.command(epilog="Example: hybridtwin clinic --out demo")(clinic)
+    app.command(epilog="Example: hybridtwin body --out BODY.md")(body)
 
 
 def forecast(
@@ -217,6 +220,17 @@ def clinic(
         save_record(person.record, home)
     said = f"{count} records in {home}, up to {until:{_CLOCK} %Z}"
     console.print(said, highlight=False, markup=False, soft_wrap=True)
+
+
+def body(
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it here instead of showing it.")
+    ] = None,
+) -> None:
+    """Describe the body, in Markdown: its parameters, covariates and compartments."""
+    if out is None:
+        typer.echo(describe.page())
+    _write(out, describe.page())
 
 
 def _say_start(console: Console, report: ForecastReport, now: str | None) -> None:

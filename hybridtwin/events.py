@@ -13,15 +13,18 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from pydantic.functional_validators import AfterValidator
 
 from hybridtwin.units import (
+    ALCOHOL_MAX_G,
     BASAL_RATE_MAX_U_H,
     BOLUS_MAX_U,
     CARBS_MAX_G,
     DOSE_MAX_U,
+    GLUCAGON_MAX_UG,
     GLUCOSE_MAX_MG_DL,
     GLUCOSE_MIN_MG_DL,
 )
 
 MINUTES_PER_DAY = 24 * 60
+CONDITION_MAX_MIN = 60 * MINUTES_PER_DAY
 
 
 class InsulinKind(StrEnum):
@@ -128,6 +131,24 @@ class Meal(Event):
     glycaemic_index: float | None = Field(
         None, ge=0, le=150, description="Glycaemic index, glucose = 100."
     )
+    alcohol_g: float | None = Field(
+        None, ge=0, le=ALCOHOL_MAX_G, description="Alcohol in g of ethanol; a beer holds about 15."
+    )
+    liquid: bool = Field(
+        False,
+        description="True where it is drunk, or chewed glucose: nothing holds it back, as rescue "
+        "carbohydrate.",
+    )
+
+
+class Glucagon(Event):
+    """Glucagon under the skin."""
+
+    dose_ug: float = Field(
+        ge=0,
+        le=GLUCAGON_MAX_UG,
+        description="Glucagon in micrograms: a mini-dose is 100 to 300, a rescue kit 1000.",
+    )
 
 
 class Activity(Event):
@@ -150,6 +171,24 @@ class Activity(Event):
     asleep: bool | None = Field(None, description="Whether the person slept.")
 
 
+class Condition(Event):
+    """A state that changes for hours or days what insulin does, or how much of it arrives."""
+
+    kind: Literal["illness", "stress", "short sleep", "luteal phase", "site failure"] = Field(
+        description="What it is; a site failure is a pump's, whose insulin does not all arrive."
+    )
+    duration_min: float = Field(
+        gt=0, le=CONDITION_MAX_MIN, description="Minutes that it lasts, at most 60 days."
+    )
+    severity: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="From 0, not noticeable, to 1, severe; of a site failure, the share of the "
+        "pump's insulin that does not arrive.",
+    )
+
+
 @functools.cache
 def _zones() -> set[str]:
     return available_timezones()
@@ -162,6 +201,9 @@ def _known_zone(name: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
+Medication = Literal[
+    "metformin", "glp1_agonist", "sglt2_inhibitor", "glucocorticoid", "beta_blocker"
+]
 
 
 class Profile(BaseModel):
@@ -184,6 +226,27 @@ class Profile(BaseModel):
     weight_kg: float | None = Field(None, ge=2, le=350, description="Body weight in kg.")
     hba1c_percent: float | None = Field(None, ge=3, le=20, description="Last HbA1c in % (NGSP).")
     sensor: str | None = Field(None, max_length=80, description="Glucose sensor's name.")
+    diabetes_years: float | None = Field(
+        None, ge=0, le=100, description="Years since the diagnosis of diabetes."
+    )
+    egfr_ml_min: float | None = Field(
+        None,
+        ge=1,
+        le=200,
+        description="Kidney function: estimated filtration in mL/min per 1.73 m2.",
+    )
+    pregnancy_week: int | None = Field(
+        None, ge=1, le=42, description="Week of pregnancy; absent where there is none."
+    )
+    medications: tuple[Medication, ...] = Field(
+        (), max_length=20, description="Medicines besides insulin that are taken regularly."
+    )
+    features: dict[str, Annotated[float, Field(ge=-5, le=5)]] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="Further scores by name, genetic or of the microbiome for example, in standard "
+        "deviations from -5 to 5.",
+    )
 
     @property
     def zone(self) -> ZoneInfo:

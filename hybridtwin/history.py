@@ -41,8 +41,12 @@ class History:
         """(B, K) where it is known."""
         return self.events_known[..., CHANNEL[name]]
 
+    def total(self, names: Sequence[str]) -> Tensor:
+        """(B, K) several channels' amounts together."""
+        return torch.stack([self.channel(name) for name in names]).sum(0)
+
     def exertion(self) -> Tensor:
-        """(B, K) exertion from 0 to 1; 0 where nothing is known."""
+        """(B, K) aerobic exertion from 0 to 1; 0 where nothing is known."""
         return exertion(
             self.channel("heart_rate_bpm"),
             self.channel_known("heart_rate_bpm"),
@@ -50,39 +54,23 @@ class History:
             self.channel("stated_exertion"),
         )
 
-
-def cut(values: Tensor, known: Tensor, minute_of_day: Tensor, anchors: Tensor) -> History:
-    """Histories out of one long run of grid points, each anchor having K + 1 rows up to it.
-
-    Args:
-        values: (N, C) as in `Timeline`, padded so that every anchor is at least K.
-        known: (N, C).
-        minute_of_day: (N,).
-        anchors: (B,) row numbers.
-    """
-    rows = anchors.unsqueeze(-1) + torch.arange(-HISTORY_STEPS, 1, device=anchors.device)
-    # What begins at the anchor lies in the future; only the reading there is already known.
-    readings, before = rows[:, 1:], rows[:, :-1]
-    glucose = CHANNEL["glucose_mg_dl"]
-    return History(
-        glucose_mg_dl=values[:, glucose][readings],
-        glucose_known=known[:, glucose][readings],
-        events=values[before],
-        events_known=known[before],
-        minute_of_day=minute_of_day[anchors].float(),
-    )
+    def sprint(self) -> Tensor:
+        """(B, K) anaerobic exertion as stated, 0 to 1; 0 where nothing is."""
+        return self.channel("stated_sprint")
 
 
 @dataclass(frozen=True)
 class Grid:
     """Timelines end to end, each behind K unknown grid points, so that histories can be cut.
 
+    A channel is a row here: what is read of one channel then lies together in memory.
+
     Attributes:
-        values: (N, C).
-        known: (N, C).
+        values: (C, N).
+        known: (C, N).
         original: (N,).
         minute_of_day: (N,).
-        offsets: Row of each timeline's first grid point.
+        offsets: Index of each timeline's first grid point.
     """
 
     values: Tensor
@@ -92,21 +80,39 @@ class Grid:
     offsets: list[int]
 
     def history(self, anchors: Tensor) -> History:
-        """Histories at rows (B,) of this grid."""
-        return cut(self.values, self.known, self.minute_of_day, anchors)
+        """Histories at grid points (B,)."""
+        # What begins at the anchor lies in the future; only the reading there is already known.
+        readings, before = anchors - HISTORY_STEPS + 1, anchors - HISTORY_STEPS
+        glucose = CHANNEL["glucose_mg_dl"]
+        return History(
+            glucose_mg_dl=stretches(self.values[glucose], readings, HISTORY_STEPS),
+            glucose_known=stretches(self.known[glucose], readings, HISTORY_STEPS),
+            events=stretches(self.values, before, HISTORY_STEPS).movedim(0, -1),
+            events_known=stretches(self.known, before, HISTORY_STEPS).movedim(0, -1),
+            minute_of_day=self.minute_of_day[anchors].float(),
+        )
+
+
+def stretches(run: Tensor, first: Tensor, length: int) -> Tensor:
+    """(..., B, length) of a run (..., N), from each of the grid points `first` (B,) on."""
+    return run.unfold(-1, length, 1)[..., first, :]
 
 
 def join(timelines: Sequence[Timeline]) -> Grid:
     """Lay timelines end to end on one grid."""
     values, known, original, minutes, offsets = [], [], [], [], []
-    row = 0
+    length = 0
     for timeline in timelines:
-        values += [torch.zeros(HISTORY_STEPS, len(CHANNELS)), timeline.values]
-        known += [torch.zeros(HISTORY_STEPS, len(CHANNELS), dtype=torch.bool), timeline.known]
+        values += [torch.zeros(len(CHANNELS), HISTORY_STEPS), timeline.values.T]
+        known += [torch.zeros(len(CHANNELS), HISTORY_STEPS, dtype=torch.bool), timeline.known.T]
         original += [torch.zeros(HISTORY_STEPS, dtype=torch.bool), timeline.original]
         minutes += [torch.zeros(HISTORY_STEPS, dtype=torch.int16), timeline.minute_of_day]
-        offsets.append(row + HISTORY_STEPS)
-        row += HISTORY_STEPS + len(timeline)
+        offsets.append(length + HISTORY_STEPS)
+        length += HISTORY_STEPS + len(timeline)
     return Grid(
-        torch.cat(values), torch.cat(known), torch.cat(original), torch.cat(minutes), offsets
+        torch.cat(values, 1),
+        torch.cat(known, 1),
+        torch.cat(original),
+        torch.cat(minutes),
+        offsets,
     )

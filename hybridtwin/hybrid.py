@@ -3,35 +3,39 @@
 A `Twin` asks it for one person, training for hundreds of windows at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from hybridtwin.dynamics import Step, person_of, state_of, step, what_acts
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.history import History
+from hybridtwin.inputs import Future, acting_inputs, modulators
 from hybridtwin.neural.encoder import Encoder, carry_forward, features
 from hybridtwin.neural.residual import Residual
 from hybridtwin.neural.spread import Spread
-from hybridtwin.physiology.body import DRIVEN, INTERSTITIAL, PLASMA, Drivers, body_rates
-from hybridtwin.physiology.clock import dawn_factor
-from hybridtwin.physiology.exercise import ONSET_MIN
-from hybridtwin.physiology.glucose import tissue_at_rest
+from hybridtwin.physiology.body import INPUTS, ROW, readings, signals
+from hybridtwin.physiology.clock import rhythm
+from hybridtwin.physiology.counterregulation import heed, recent_lows
+from hybridtwin.physiology.glucose import constants
 from hybridtwin.physiology.parameters import (
     DEFAULT_WEIGHT_KG,
     GLUCOSE_VOLUME_DL_KG,
-    PARAMETERS,
+    NAMES,
     BodyParameters,
     values,
 )
-from hybridtwin.physiology.warmup import driven_state, transition
-from hybridtwin.solver import Method, State, integrate
+from hybridtwin.physiology.steady import MIN_PER_H, resting_core
+from hybridtwin.physiology.warmup import driven_now
+from hybridtwin.timeline import LONG_ACTING
 from hybridtwin.units import STEP_MIN, steps
 
-_MIN_PER_H = 60.0
 _PLASMA_MIN_MG_DL = 20.0
 _LOG_FLOOR_MG_DL = 10.0
+_LONG_ENTRIES = [INPUTS.index(name) for name in LONG_ACTING]
+_GUT = [ROW["gut_1_g"], ROW["gut_2_g"]]
 
 
 class ModelShape(BaseModel):
@@ -42,7 +46,8 @@ class ModelShape(BaseModel):
     embedding: int = 8
     encoder_hidden: int = 256
     latent: int = 16
-    residual_hidden: int = 48
+    residual_hidden: int = 32
+    flux_hidden: int = 16
     context: int = 48
     spread_hidden: int = 64
     dropout: float = 0.1
@@ -57,11 +62,21 @@ class People:
         embedding: (B, E).
         scores: (B, P) standard scores of the physiological parameters.
         weight_kg: (B,).
+        beta_cells: (B,) share of healthy beta-cell function, 0 in type 1 diabetes.
     """
 
     embedding: Tensor
     scores: Tensor
     weight_kg: Tensor
+    beta_cells: Tensor
+
+    def values(self) -> BodyParameters:
+        """The physiological parameters in their units."""
+        return values(self.scores, self.weight_kg, self.beta_cells)
+
+    def rows(self, index: Tensor) -> "People":
+        """The chosen people."""
+        return People(*(getattr(self, f.name).index_select(0, index) for f in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -70,31 +85,15 @@ class Present:
 
     Attributes:
         body: (S, B) compartments.
-        scores: (B, P) parameters for the coming hours.
         latent: (B, Z).
         context: (B, K).
-        embedding: (B, E).
-        weight_kg: (B,).
+        people: Who they are, with parameters for the coming hours.
     """
 
     body: Tensor
-    scores: Tensor
     latent: Tensor
     context: Tensor
-    embedding: Tensor
-    weight_kg: Tensor
-
-
-@dataclass(frozen=True)
-class Future:
-    """What will act on the body, a row per step: (H, B) each, and whether the plan is open (B,)."""
-
-    rapid_u_min: Tensor
-    long_u_min: Tensor
-    carbs_g_min: Tensor
-    exertion: Tensor
-    minute_of_day: Tensor
-    is_open: Tensor
+    people: People
 
 
 class HybridModel(nn.Module):
@@ -111,9 +110,11 @@ class HybridModel(nn.Module):
             shape.dropout,
             shape.feature_dropout,
         )
-        self.residual = Residual(shape.embedding, shape.latent, shape.residual_hidden)
+        self.residual = Residual(
+            shape.embedding, shape.latent, shape.residual_hidden, shape.flux_hidden
+        )
         self.spread = Spread(shape.embedding, shape.context, shape.spread_hidden)
-        self.population_scores = nn.Parameter(torch.zeros(len(PARAMETERS)))
+        self.population_scores = nn.Parameter(torch.zeros(len(NAMES)))
         self.population_embedding = nn.Parameter(torch.zeros(shape.embedding))
 
     def population(self, count: int) -> People:
@@ -122,6 +123,7 @@ class HybridModel(nn.Module):
             self.population_embedding.expand(count, -1),
             self.population_scores.expand(count, -1),
             torch.full((count,), DEFAULT_WEIGHT_KG),
+            torch.zeros(count),
         )
 
     def begin(self, history: History, people: People, distinct: Tensor | None = None) -> Present:
@@ -132,77 +134,76 @@ class HybridModel(nn.Module):
             people: Who they are; with `distinct`, its rows are the distinct people.
             distinct: (B,) each window's row in `people`; None if they are row by row.
         """
-        p = values(people.scores, people.weight_kg)
-        step = transition(p)
+        p = people.values()
         if distinct is not None:
-            step = (step[0][distinct], step[1][distinct], step[2][distinct])
-            p = p.rows(distinct)
-            people = People(
-                people.embedding[distinct], people.scores[distinct], people.weight_kg[distinct]
-            )
-        driven = driven_state(*step, past_inputs(history, p))
+            people = people.rows(distinct)
+        own = people.values()
+        past = past_inputs(history, own)
+        driven = driven_now(past, resting_inputs(past, history, own), p, distinct)
         start = self.encoder(features(history, driven), people.embedding)
-        scores = people.scores + start.scores
+        people = replace(people, scores=people.scores + start.scores)
+        now = people.values()
+        driven = driven.index_add(0, torch.tensor(_GUT), start.hidden_carbs_g.T)
         glucose, _ = carry_forward(history.glucose_mg_dl, history.glucose_known)
         reading = glucose[:, -1]
-        plasma_mg_dl = (reading + start.plasma_shift_mg_dl).clamp(min=_PLASMA_MIN_MG_DL)
-        plasma = GLUCOSE_VOLUME_DL_KG * plasma_mg_dl
-        now = values(scores, people.weight_kg)
-        tissue = tissue_at_rest(plasma, driven[:, 5], now) * start.tissue_factor
-        body = torch.cat(
-            [
-                driven[:, :7].T,
-                (driven[:, 7:DRIVEN] + start.hidden_carbs_g).T,
-                felt_exertion(history.exertion()).unsqueeze(0),
-                torch.stack([plasma, tissue, reading]),
-            ]
+        plasma = GLUCOSE_VOLUME_DL_KG * (reading + start.plasma_shift_mg_dl).clamp(
+            min=_PLASMA_MIN_MG_DL
         )
-        return Present(
-            body, scores, start.latent, start.context, people.embedding, people.weight_kg
+        lows = recent_lows(glucose)
+        clock = rhythm(history.minute_of_day, modulators(history.events[:, -1]).T, now)
+        core, _ = resting_core(
+            plasma, signals(driven, clock, readings(now)), heed(lows), constants(now)
         )
+        core = core._replace(tissue_mg_kg=core.tissue_mg_kg * start.tissue_factor)
+        body = torch.cat([driven, torch.stack([*core, reading, lows])])
+        return Present(body, start.latent, start.context, people)
 
-    def roll(self, present: Present, future: Future, method: Method = "rk4") -> Tensor:
-        """Sensor glucose (B, H) in mg/dL at the end of each coming step."""
-        p = values(present.scores, present.weight_kg)
-        surrounding = self.residual.surround(
-            future.minute_of_day, future.exertion, future.is_open, present.embedding
-        ).unbind(0)
+    def roll(self, present: Present, future: Future, advance: Step = step) -> Tensor:
+        """Sensor glucose (B, H) in mg/dL at the end of each coming step.
 
-        dawn = dawn_factor(future.minute_of_day, p)
-
-        def field(k: int, state: State) -> State:
-            body, latent = state
-            drivers = Drivers(
-                future.rapid_u_min[k],
-                future.long_u_min[k],
-                future.carbs_g_min[k],
-                future.exertion[k],
-                dawn[k],
-            )
-            drift, flux = self.residual(latent, body[PLASMA], surrounding[k])
-            return body_rates(body, drivers, p, flux), drift
-
-        count = len(future.rapid_u_min)
-        states = integrate(field, (present.body, present.latent), count, STEP_MIN, method)
-        return torch.stack([body[INTERSTITIAL] for body, _ in states], dim=1)
+        Args:
+            present: Where to start.
+            future: What acts.
+            advance: How to take a step: `step`, the same compiled, or `adaptive`.
+        """
+        p = present.people.values()
+        person = person_of(p, self.residual.fixed(future.is_open, present.people.embedding))
+        weights = self.residual.weights()
+        acts = what_acts(future, p)
+        state = state_of(present.body, present.latent.T, acts[0], person, weights)
+        path = []
+        for acting in acts:
+            state = advance(state, acting, person, weights)
+            path.append(state.interstitial_mg_dl)
+        return torch.stack(path, dim=1)
 
     def log_quantiles(self, present: Present, is_open: Tensor, minutes: Tensor) -> Tensor:
         """(B, H, Q) quantiles of log(sensor glucose / trajectory) at horizons (H,) in minutes."""
-        quantiles: Tensor = self.spread(present.context, present.embedding, is_open, minutes)
+        quantiles: Tensor = self.spread(present.context, present.people.embedding, is_open, minutes)
         return quantiles
 
 
 def past_inputs(history: History, p: BodyParameters) -> Tensor:
-    """(B, K, 3) past inputs in U/min, U/min, g/min; the basal need where basal is unknown."""
-    need = (p.basal_need_u_h / _MIN_PER_H).unsqueeze(-1)
-    basal_known = history.channel_known("basal_u")
-    rapid = history.channel("bolus_u") / STEP_MIN + torch.where(
-        basal_known, history.channel("basal_u") / STEP_MIN, need
+    """(B, K, m) past inputs per minute; the basal need where basal is unknown."""
+    # The need is learnt from what follows; through two days of guesses it would teach little.
+    need = (p.basal_need_u_h.detach() / MIN_PER_H).unsqueeze(-1)
+    known = history.channel_known("basal_u")
+    basal = torch.where(known, history.channel("basal_u") / STEP_MIN, need)
+    return acting_inputs(history.events, history.exertion(), basal)
+
+
+def resting_inputs(past: Tensor, history: History, p: BodyParameters) -> Tensor:
+    """(B, m) at what inputs the body rested before its past (B, K, m) was known.
+
+    The basal need as pump basal, and long-acting insulin at the rate of the time since.
+    """
+    rest = torch.zeros_like(past[:, 0])
+    rest[:, INPUTS.index("bolus_u")] = p.basal_need_u_h.detach() / MIN_PER_H
+    known = history.channel_known(LONG_ACTING[0]).float().sum(1, keepdim=True)
+    rest[:, _LONG_ENTRIES] = past[..., _LONG_ENTRIES].sum(1) / known.clamp(
+        min=steps(MINUTES_PER_DAY)
     )
-    return torch.stack(
-        [rapid, history.channel("long_acting_u") / STEP_MIN, history.channel("carbs_g") / STEP_MIN],
-        dim=-1,
-    )
+    return rest
 
 
 def usual_basal_u_min(history: History, p: BodyParameters) -> Tensor:
@@ -211,14 +212,7 @@ def usual_basal_u_min(history: History, p: BodyParameters) -> Tensor:
     known = history.channel_known("basal_u")[:, day].float()
     total = (history.channel("basal_u")[:, day] * known).sum(1)
     mean = total / (STEP_MIN * known.sum(1).clamp(min=1))
-    return torch.where(known.any(1), mean, p.basal_need_u_h / _MIN_PER_H)
-
-
-def felt_exertion(past: Tensor) -> Tensor:
-    """(B,) exertion that muscle has caught up with, from its past (B, K): a first-order lag."""
-    keep = torch.exp(torch.tensor(-STEP_MIN / ONSET_MIN))
-    ages = torch.arange(past.shape[1] - 1, -1, -1, device=past.device)
-    return past @ ((1 - keep) * keep**ages)
+    return torch.where(known.any(1), mean, p.basal_need_u_h / MIN_PER_H)
 
 
 def log_ratio(observed_mg_dl: Tensor, trajectory_mg_dl: Tensor) -> Tensor:

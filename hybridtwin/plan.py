@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from hybridtwin.errors import PlanError, Problem
-from hybridtwin.events import Activity, Dose, Event, Meal, Profile
-from hybridtwin.record import from_events
-from hybridtwin.timeline import Timeline, spread, to_timeline
+from hybridtwin.events import Activity, Condition, Dose, Event, Glucagon, Meal, Profile
+from hybridtwin.record import EVENT_TABLES, Record, from_events
+from hybridtwin.stepwise import spread
+from hybridtwin.timeline import Timeline, to_timeline
 from hybridtwin.units import STEP_MIN
 
 HORIZON_MAX_MIN = 12 * 60
@@ -22,7 +23,7 @@ AnEvent = TypeVar("AnEvent", bound=Event)
 
 
 class Plan(BaseModel):
-    """Doses, meals and activity to come.
+    """Doses, meals, activity, glucagon and conditions to come.
 
     Pump basal that the plan does not mention goes on at the usual rate, in both modes.
     """
@@ -38,6 +39,14 @@ class Plan(BaseModel):
     insulin: list[Dose] = Field(default_factory=list, description="Doses to come, in U.")
     meals: list[Meal] = Field(default_factory=list, description="Meals to come, in g.")
     activity: list[Activity] = Field(default_factory=list, description="Exercise to come.")
+    glucagon: list[Glucagon] = Field(
+        default_factory=list, description="Glucagon to come, in micrograms."
+    )
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        description="Illness, stress and the like that begin later; what has begun belongs into "
+        "the history and goes on from there.",
+    )
 
 
 def check_plan(plan: Plan, now: pd.Timestamp, horizon_min: int) -> None:
@@ -54,7 +63,7 @@ def check_plan(plan: Plan, now: pd.Timestamp, horizon_min: int) -> None:
     end = now + pd.Timedelta(minutes=horizon_min)
     problems = []
     events: list[tuple[str, Event]] = []
-    for part in ("insulin", "meals", "activity"):
+    for part in EVENT_TABLES:
         events += [(f"{part}[{i}]", event) for i, event in enumerate(getattr(plan, part))]
     for where, event in events:
         time = pd.Timestamp(event.time)
@@ -106,6 +115,8 @@ def plan_timeline(
         insulin=_on_grid((d for plan in plans for d in plan.insulin), start),
         meals=_on_grid((m for plan in plans for m in plan.meals), start),
         activity=_on_grid((a for plan in plans for a in plan.activity), start),
+        glucagon=_on_grid((g for plan in plans for g in plan.glucagon), start),
+        conditions=_on_grid((c for plan in plans for c in plan.conditions), start),
     )
     end = start + pd.Timedelta(minutes=STEP_MIN * (steps - 1))
     return to_timeline(record, end, start)
@@ -119,6 +130,17 @@ def _on_grid(events: Iterable[AnEvent], start: pd.Timestamp) -> list[AnEvent]:
         for event in events
     )
     return sorted(moved, key=lambda event: event.time)
+
+
+def under_way(record: Record, time: pd.Timestamp) -> list[Condition]:
+    """What is left at `time` of every condition that began before it."""
+    rows = record.conditions
+    ends = rows["time"] + pd.to_timedelta(rows["duration_min"], unit="min")
+    lasting = (rows["time"] < time) & (ends > time)
+    left_min = (ends - time) / pd.Timedelta(minutes=1)
+    # Two that differ in their beginnings alone are one from here on.
+    rest = rows.assign(time=time, duration_min=left_min)[lasting].drop_duplicates()
+    return [Condition.model_validate(row) for row in rest.to_dict("records")]
 
 
 def planned_basal_share(plans: Sequence[Plan], start: pd.Timestamp, steps: int) -> Tensor:

@@ -237,7 +237,7 @@ def _events(axes: Axes, forecast: Forecast, record: Record, plan: Plan | None) -
     rows = ["carbs", "insulin"]
     if plan is not None:
         boluses += [(dose.time, dose.dose_u) for dose in plan.insulin if dose.purpose == "bolus"]
-        meals += [(meal.time, meal.carbs_g) for meal in plan.meals]
+        meals += [(meal.time, meal.carbs_g) for meal in plan.meals if meal.carbs_g > 0]
         for activity in plan.activity:
             (begin,) = _hours([activity.time], forecast)
             axes.barh(2, activity.duration_min / 60, left=begin, height=0.5, color=_EXERCISE)

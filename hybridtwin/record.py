@@ -17,7 +17,16 @@ import pandera.pandas as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from hybridtwin.errors import Problem, RecordError
-from hybridtwin.events import Activity, Dose, Event, GlucoseReading, Meal, Profile
+from hybridtwin.events import (
+    Activity,
+    Condition,
+    Dose,
+    Event,
+    Glucagon,
+    GlucoseReading,
+    Meal,
+    Profile,
+)
 from hybridtwin.units import MMOL_L_SUSPECT_MEDIAN
 
 TABLES: dict[str, type[Event]] = {
@@ -25,7 +34,10 @@ TABLES: dict[str, type[Event]] = {
     "insulin": Dose,
     "meals": Meal,
     "activity": Activity,
+    "glucagon": Glucagon,
+    "conditions": Condition,
 }
+EVENT_TABLES = tuple(name for name in TABLES if name != "glucose")
 LOGGED_CHANNELS = ("bolus", "meals")
 LOGGING_MARGIN = pd.Timedelta(hours=12)
 _UTC = pd.DatetimeTZDtype(unit="ns", tz="UTC")
@@ -173,6 +185,8 @@ class Record:
         insulin: `Dose` rows, times not decreasing.
         meals: `Meal` rows, times not decreasing.
         activity: `Activity` rows, times not decreasing.
+        glucagon: `Glucagon` rows, times not decreasing.
+        conditions: `Condition` rows, times not decreasing.
         logged: For `bolus` and `meals`, the spans (start, end) in which they were logged:
             no row inside a span means none was taken, outside a span it is unknown.
         provenance: Where it came from.
@@ -186,6 +200,8 @@ class Record:
     insulin: pd.DataFrame = field(default_factory=lambda: table("insulin"))
     meals: pd.DataFrame = field(default_factory=lambda: table("meals"))
     activity: pd.DataFrame = field(default_factory=lambda: table("activity"))
+    glucagon: pd.DataFrame = field(default_factory=lambda: table("glucagon"))
+    conditions: pd.DataFrame = field(default_factory=lambda: table("conditions"))
     logged: pd.DataFrame = field(default_factory=lambda: table("logged"))
     provenance: Provenance = field(default_factory=Provenance)
 
@@ -215,12 +231,11 @@ class Record:
     def before(self, time: pd.Timestamp) -> "Record":
         """The record as known at `time`: readings up to and including it, events before it."""
         logged = self.logged[self.logged["start"] < time]
+        events = {name: getattr(self, name) for name in EVENT_TABLES}
         return replace(
             self,
             glucose=self.glucose[self.glucose["time"] <= time],
-            insulin=self.insulin[self.insulin["time"] < time],
-            meals=self.meals[self.meals["time"] < time],
-            activity=self.activity[self.activity["time"] < time],
+            **{name: rows[rows["time"] < time] for name, rows in events.items()},
             logged=logged.assign(end=logged["end"].clip(upper=time)),
         )
 
@@ -236,7 +251,9 @@ class Record:
 
 
 def _time_problems(name: str, rows: pd.DataFrame) -> list[Problem]:
-    problems = []
+    problems: list[Problem] = []
+    if rows.empty:
+        return problems
     gaps = rows["time"].diff()
     backwards = gaps < pd.Timedelta(0)
     if backwards.any():
@@ -294,6 +311,8 @@ def from_events(
     insulin: Sequence[Dose] = (),
     meals: Sequence[Meal] = (),
     activity: Sequence[Activity] = (),
+    glucagon: Sequence[Glucagon] = (),
+    conditions: Sequence[Condition] = (),
     logged: Sequence[str] = (),
     source: str = "events",
 ) -> Record:
@@ -305,20 +324,23 @@ def from_events(
         insulin: Doses, in order of time.
         meals: Meals, in order of time.
         activity: Activity, in order of time.
+        glucagon: Glucagon, in order of time.
+        conditions: Conditions, in order of time.
         logged: The channels (`bolus`, `meals`) whose logs are complete over the readings' span.
         source: What to call the origin.
     """
+    rows = (glucose, insulin, meals, activity, glucagon, conditions)
     tables = {
-        name: pd.DataFrame([event.model_dump() for event in events]) if events else table(name)
-        for name, events in zip(TABLES, (glucose, insulin, meals, activity), strict=True)
+        name: pd.DataFrame([event.model_dump() for event in events])
+        for name, events in zip(TABLES, rows, strict=True)
+        if events
     }
-    for rows in tables.values():
-        rows["time"] = pd.to_datetime(rows["time"], utc=True)
-    times = tables["glucose"]["time"]
+    for one in tables.values():
+        one["time"] = pd.to_datetime(one["time"], utc=True)
     spans = [
-        pd.DataFrame({"channel": [channel], "start": [times.min()], "end": [times.max()]})
+        pd.DataFrame({"channel": [channel], "start": [glucose[0].time], "end": [glucose[-1].time]})
         for channel in logged
-        if len(times)
+        if glucose
     ]
     return Record(
         profile=profile,

@@ -9,10 +9,20 @@ import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from hybridtwin.errors import RecordError
-from hybridtwin.events import Profile
+from hybridtwin.events import Meal, Profile
 from hybridtwin.record import TABLES, Provenance, Record
 
 _STORED = (*TABLES, "logged")
+# What version 0.1 did not know: its records load all the same and keep their fingerprints.
+_LATER_TABLES = ("glucagon", "conditions")
+_LATER_MEAL_COLUMNS = ("alcohol_g", "liquid")
+_LATER_PROFILE_FIELDS = {
+    "diabetes_years",
+    "egfr_ml_min",
+    "pregnancy_week",
+    "medications",
+    "features",
+}
 
 
 class _Header(BaseModel):
@@ -39,7 +49,11 @@ def load_record(home: Path) -> Record:
     """
     try:
         header = _Header.model_validate_json((home / "record.json").read_text())
-        tables = {name: pd.read_parquet(home / f"{name}.parquet") for name in _STORED}
+        tables = {
+            name: pd.read_parquet(home / f"{name}.parquet")
+            for name in _STORED
+            if name not in _LATER_TABLES or (home / f"{name}.parquet").exists()
+        }
     except (OSError, ValueError, ValidationError) as error:
         raise RecordError.of(
             str(home), f"not a readable record folder ({error})", "Import it again."
@@ -67,10 +81,26 @@ def fingerprint(records: Sequence[Record]) -> str:
     """SHA-256 over everything that the records hold, independent of their order."""
     digests = []
     for record in records:
-        digest = hashlib.sha256(record.profile.model_dump_json().encode())
+        digest = hashlib.sha256(_stated(record.profile).encode())
         for entry in fields(record):
             value = getattr(record, entry.name)
             if isinstance(value, pd.DataFrame):
-                digest.update(pd.util.hash_pandas_object(value, index=False).to_numpy().tobytes())
+                rows = value.drop(columns=_unsaid(value)) if entry.name == "meals" else value
+                digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
         digests.append(digest.hexdigest())
     return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
+
+
+def _stated(profile: Profile) -> str:
+    unsaid = {name for name in _LATER_PROFILE_FIELDS if getattr(profile, name) in (None, (), {})}
+    return profile.model_dump_json(exclude=unsaid)
+
+
+def _unsaid(meals: pd.DataFrame) -> list[str]:
+    """The later columns in which every meal has the default."""
+    defaults = {name: Meal.model_fields[name].default for name in _LATER_MEAL_COLUMNS}
+    return [
+        name
+        for name, default in defaults.items()
+        if (meals[name].isna() if default is None else meals[name] == default).all()
+    ]

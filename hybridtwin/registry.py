@@ -4,6 +4,7 @@ A folder holds `twin.json` (its configuration) and `twin.safetensors` (weights a
 """
 
 import functools
+from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ MODEL_NAME: Final = "hybridtwin-population"
 CHAMPION: Final = f"models:/{MODEL_NAME}@champion"
 TRACKING_URI: Final = "sqlite:///mlruns/mlflow.db"
 _CONFIG, _WEIGHTS = "twin.json", "twin.safetensors"
-_PERSON = ("embedding", "scores", "weight_kg")
+_PERSON = tuple(field.name for field in fields(People))
 
 
 def population_twin(config: TwinConfig, model: HybridModel) -> Twin:

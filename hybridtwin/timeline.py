@@ -15,22 +15,36 @@ from torch import Tensor
 
 from hybridtwin.errors import HistoryError
 from hybridtwin.events import STATED_EXERTION, InsulinKind
+from hybridtwin.physiology.gut import pathways
+from hybridtwin.physiology.insulin import ENTRIES
 from hybridtwin.record import Record
+from hybridtwin.stepwise import cover, mean_level, spread
 from hybridtwin.units import STEP_MIN
 
+BOLUS: Final = ("bolus_u", "monomer_u", "regular_u")
+"""Doses of the insulins that act fast, by where they enter."""
+LONG_ACTING: Final = ("nph_u", "detemir_u", "glargine_u100_u", "glargine_u300_u", "degludec_u")
+CARBS: Final = ("carbs_g", "fast_carbs_g", "slow_carbs_g")
+"""Carbohydrate by the way it takes: the usual, the fast or the slow one."""
+MODULATORS: Final = ("illness", "stress", "short_sleep", "luteal")
 CHANNELS: Final = (
     "glucose_mg_dl",
-    "bolus_u",
+    *BOLUS,
     "basal_u",
-    "long_acting_u",
-    "carbs_g",
+    *LONG_ACTING,
+    *CARBS,
     "fat_g",
     "protein_g",
+    "alcohol_g",
+    "glucagon_ug",
     "heart_rate_bpm",
     "steps",
     "stated_exertion",
+    "stated_sprint",
+    *MODULATORS,
+    "site_loss",
 )
-"""Amounts (U, g, steps) are per 5-minute step; stated exertion is 0 to 1."""
+"""Amounts (U, g, ug, steps) are per 5-minute step; exertion, sprint, modulators and loss 0 to 1."""
 CHANNEL: Final = {name: index for index, name in enumerate(CHANNELS)}
 
 LONG_ACTING_COVERS: Final = pd.Timedelta(hours=36)
@@ -38,6 +52,14 @@ LONG_ACTING_COVERS: Final = pd.Timedelta(hours=36)
 
 _STEP = pd.Timedelta(minutes=STEP_MIN)
 _LONG_KINDS = [str(kind) for kind in InsulinKind if kind.acts_long]
+_AEROBIC_SHARE = {"aerobic": 1.0, "mixed": 0.5, "anaerobic": 0.0}
+_CONDITIONS = {
+    "illness": "illness",
+    "stress": "stress",
+    "short sleep": "short_sleep",
+    "luteal phase": "luteal",
+    "site failure": "site_loss",
+}
 
 
 @dataclass(frozen=True)
@@ -94,7 +116,9 @@ def to_timeline(
     original = _put_glucose(record, start, values, known)
     _put_insulin(record, start, values, known)
     _put_meals(record, start, values, known)
+    _put_glucagon(record, start, values, known)
     _put_activity(record, start, values, known)
+    _put_conditions(record, start, values, known)
 
     local = pd.date_range(start, periods=length, freq=_STEP).tz_convert(record.profile.time_zone)
     return Timeline(
@@ -130,49 +154,69 @@ def _put_insulin(
 ) -> None:
     rows = record.insulin
     long = rows["kind"].isin(_LONG_KINDS)
-    basal = rows["purpose"] == "basal"
-    for column, chosen in (
-        ("bolus_u", ~basal & ~long),
-        ("basal_u", basal & ~long),
-        ("long_acting_u", long),
-    ):
-        spread(rows[chosen], "dose_u", start, values[:, CHANNEL[column]])
+    from_pump = (rows["purpose"] == "basal") & ~long
+    pump, injected = rows[from_pump], rows[long]
+    spread(pump, "dose_u", start, values[:, CHANNEL["basal_u"]])
+    for kind in rows["kind"][~from_pump].unique():
+        doses = rows[~from_pump & (rows["kind"] == kind)]
+        for name, share in ENTRIES[InsulinKind(kind)].items():
+            part = doses.assign(dose_u=share * doses["dose_u"])
+            spread(part, "dose_u", start, values[:, CHANNEL[name]])
     covered = np.zeros(len(values), dtype=bool)
-    pump, injected = rows[basal & ~long], rows[long]
     pump_ends = pump["time"] + pd.to_timedelta(pump["duration_min"], unit="min")
-    _cover(pump["time"], pump_ends, start, covered)
-    _cover(injected["time"], injected["time"] + LONG_ACTING_COVERS, start, covered)
-    known[:, CHANNEL["basal_u"]] = covered
-    known[:, CHANNEL["long_acting_u"]] = covered
-    _cover_logged(record, "bolus", start, known[:, CHANNEL["bolus_u"]])
+    cover(pump["time"], pump_ends, start, covered)
+    cover(injected["time"], injected["time"] + LONG_ACTING_COVERS, start, covered)
+    known[:, _columns("basal_u", *LONG_ACTING)] = covered[:, None]
+    known[:, _columns(*BOLUS)] = _logged(record, "bolus", start, len(values))[:, None]
 
 
 def _put_meals(
     record: Record, start: pd.Timestamp, values: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> None:
     rows = record.meals.assign(duration_min=0.0)
-    _cover_logged(record, "meals", start, known[:, CHANNEL["carbs_g"]])
-    spread(rows, "carbs_g", start, values[:, CHANNEL["carbs_g"]])
+    logged = _logged(record, "meals", start, len(values))
+    known[:, _columns(*CARBS, "fat_g", "protein_g", "alcohol_g")] = logged[:, None]
+    carbs, fat, protein, fibre, index = (
+        rows[name].to_numpy(dtype=float)
+        for name in ("carbs_g", "fat_g", "protein_g", "fibre_g", "glycaemic_index")
+    )
+    parts = pathways(carbs, fat, protein, fibre, index, rows["liquid"].to_numpy(dtype=bool))
+    for name, part in zip(CARBS, parts, strict=True):
+        spread(rows.assign(part=part), "part", start, values[:, CHANNEL[name]])
+    for column in ("fat_g", "protein_g", "alcohol_g"):
+        spread(rows[rows[column].notna()], column, start, values[:, CHANNEL[column]])
+    # Who says nothing of alcohol had none; who says nothing of fat or protein does not know.
     for column in ("fat_g", "protein_g"):
-        stated = rows[column].notna()
-        spread(rows[stated], column, start, values[:, CHANNEL[column]])
-        known[:, CHANNEL[column]] = known[:, CHANNEL["carbs_g"]]
-        silent = ((rows["time"][~stated] - start) // _STEP).to_numpy()
+        silent = ((rows["time"][rows[column].isna()] - start) // _STEP).to_numpy()
         silent = silent[(silent >= 0) & (silent < len(values))]
         known[silent, CHANNEL[column]] = False
+
+
+def _put_glucagon(
+    record: Record, start: pd.Timestamp, values: NDArray[np.float32], known: NDArray[np.bool_]
+) -> None:
+    rows = record.glucagon.assign(duration_min=0.0)
+    spread(rows, "dose_ug", start, values[:, CHANNEL["glucagon_ug"]])
+    known[:, CHANNEL["glucagon_ug"]] = True  # rare, and nobody forgets it
 
 
 def _put_activity(
     record: Record, start: pd.Timestamp, values: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> None:
-    stated = record.activity["intensity"].map(STATED_EXERTION).astype(float)
-    activity = record.activity.assign(stated_exertion=stated)
-    for column, total in (("heart_rate_bpm", False), ("steps", True), ("stated_exertion", False)):
+    if record.activity.empty:
+        return
+    activity = _with_exertion(record.activity)
+    for column, total in (
+        ("heart_rate_bpm", False),
+        ("steps", True),
+        ("stated_exertion", False),
+        ("stated_sprint", False),
+    ):
         rows = activity[activity[column].notna()]
         ends = rows["time"] + pd.to_timedelta(rows["duration_min"], unit="min")
         target = values[:, CHANNEL[column]]
         covered = np.zeros(len(values), dtype=bool)
-        _cover(rows["time"], ends, start, covered)
+        cover(rows["time"], ends, start, covered)
         known[:, CHANNEL[column]] = covered
         if total:
             spread(rows, column, start, target)
@@ -185,46 +229,33 @@ def _put_activity(
             known[:, CHANNEL[column]] = minutes > 0
 
 
-def spread(
-    rows: pd.DataFrame, amount: str, start: pd.Timestamp, target: NDArray[np.float32]
+def _with_exertion(activity: pd.DataFrame) -> pd.DataFrame:
+    """Activity with its stated exertion, part of it aerobic and part of it sprint."""
+    exercised = activity["kind"].notna() | activity["intensity"].notna()
+    exertion = activity["intensity"].fillna("moderate").map(STATED_EXERTION).astype(float)
+    aerobic = activity["kind"].fillna("aerobic").map(_AEROBIC_SHARE).astype(float)
+    return activity.assign(
+        stated_exertion=(aerobic * exertion).where(exercised),
+        stated_sprint=((1 - aerobic) * exertion).where(exercised),
+    )
+
+
+def _put_conditions(
+    record: Record, start: pd.Timestamp, values: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> None:
-    """Add amounts to the steps in which they are given, evenly over their duration.
-
-    A cumulative total, interpolated at the grid and differenced, conserves the amount exactly.
-    """
-    if rows.empty:
-        return
-    begin = ((rows["time"] - start) / _STEP).to_numpy(dtype=float)
-    length = rows["duration_min"].to_numpy(dtype=float) / STEP_MIN
-    dose = rows[amount].to_numpy(dtype=float)
-    edges = len(target)
-    at_once = length == 0
-    step = np.floor(begin[at_once]).astype(int)
-    inside = (step >= 0) & (step < edges)
-    np.add.at(target, step[inside], dose[at_once][inside].astype(np.float32))
-    for first, span, total in zip(begin[~at_once], length[~at_once], dose[~at_once], strict=True):
-        low, high = max(int(first), 0), min(int(np.ceil(first + span)), edges)
-        if high <= low:
-            continue
-        grid = np.arange(low, high + 1)
-        share = np.clip((grid - first) / span, 0, 1)
-        target[low:high] += (np.diff(share) * total).astype(np.float32)
+    known[:, _columns(*_CONDITIONS.values())] = True
+    for kind in record.conditions["kind"].unique():
+        rows = record.conditions[record.conditions["kind"] == kind]
+        values[:, CHANNEL[_CONDITIONS[kind]]] = mean_level(rows, "severity", start, len(values))
 
 
-def _cover(
-    starts: pd.Series, ends: pd.Series, origin: pd.Timestamp, target: NDArray[np.bool_]
-) -> None:
-    """Mark the steps that lie in any of the spans."""
-    first = np.floor(((starts - origin) / _STEP).to_numpy(dtype=float) + 1e-6).astype(int)
-    last = np.ceil(((ends - origin) / _STEP).to_numpy(dtype=float) - 1e-6).astype(int)
-    depth = np.zeros(len(target) + 1, dtype=int)
-    np.add.at(depth, np.clip(first, 0, len(target)), 1)
-    np.add.at(depth, np.clip(last, 0, len(target)), -1)
-    target |= np.cumsum(depth)[:-1] > 0
+def _logged(record: Record, log: str, start: pd.Timestamp, length: int) -> NDArray[np.bool_]:
+    """(T,) whether a log was kept."""
+    spans = record.logged[record.logged["channel"] == log]
+    covered = np.zeros(length, dtype=bool)
+    cover(spans["start"], spans["end"] + _STEP, start, covered)
+    return covered
 
 
-def _cover_logged(
-    record: Record, channel: str, start: pd.Timestamp, target: NDArray[np.bool_]
-) -> None:
-    spans = record.logged[record.logged["channel"] == channel]
-    _cover(spans["start"], spans["end"] + _STEP, start, target)
+def _columns(*names: str) -> list[int]:
+    return [CHANNEL[name] for name in names]

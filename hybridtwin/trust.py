@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hybridtwin.errors import HistoryError, Problem, RecordError, StaleHistoryError
 from hybridtwin.events import InsulinKind
+from hybridtwin.plan import under_way
 from hybridtwin.record import Record
 from hybridtwin.timeline import CHANNEL, Timeline
 from hybridtwin.units import STEP_MIN, steps
@@ -21,14 +22,10 @@ LEVEL_2_LOW_MG_DL = 54.0
 SENSOR_RANGE_MG_DL = (40.0, 400.0)
 _DAY_MIN = 24 * 60
 _WELL_COVERED = 0.7  # share of a day with readings, as for AGP reports
-_APPROXIMATED = {
-    InsulinKind.REGULAR: "rapid",
-    InsulinKind.NPH: "long-acting",
-    InsulinKind.FASTER_ASPART: "rapid",
-    InsulinKind.ULTRA_RAPID_LISPRO: "rapid",
-    InsulinKind.DETEMIR: "long-acting",
-    InsulinKind.DEGLUDEC: "long-acting",
-    InsulinKind.GLARGINE_U300: "long-acting",
+_UNUSUAL = {
+    "illness": "Illness is under way: its effect differs from person to person; look often.",
+    "site failure": "A site failure is under way: how much insulin arrives is a guess; "
+    "change the site.",
 }
 
 
@@ -140,17 +137,21 @@ def judge(record: Record, timeline: Timeline, now: pd.Timestamp, personal: bool)
     mended = record.provenance.count("mended")
     if mended:
         note("mended", f"{mended} rows were mended on import; see the import report.")
-    used = set(record.insulin["kind"].unique())
-    for kind, stand_in in _APPROXIMATED.items():
-        if kind in used:
-            note("assumed", f"Insulin {kind} is modelled as {stand_in} insulin in general.")
+    if (record.insulin["kind"] == InsulinKind.LONG_ACTING).any():
+        note("assumed", "Long-acting insulin of unknown kind is taken as glargine U100.")
+    lasting = {condition.kind for condition in under_way(record, now)}
+    unusual = [text for kind, text in _UNUSUAL.items() if kind in lasting]
+    if record.profile.pregnancy_week is not None:
+        unusual.append("Pregnancy: the twin is untested on pregnant people.")
+    for text in unusual:
+        note("assumed", text)
     if record.profile.weight_kg is None:
         note("assumed", "Body weight is not known: 70 kg is assumed.")
     if not personal:
         note("assumed", "The population twin: not yet fitted to this person.")
     kinds = {entry.kind for entry in notes}
     level: Literal["full", "reduced", "low"] = "full"
-    if kinds & {"missing", "stale", "mended"} or not personal:
+    if kinds & {"missing", "stale", "mended"} or unusual or not personal:
         level = "reduced"
     if "urgent" in kinds or sum(entry.kind == "missing" for entry in notes) >= 3:
         level = "low"

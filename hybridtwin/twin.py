@@ -1,7 +1,8 @@
 """Twin: a population's or a person's model, with its verbs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from typing import Final
 
 import pandas as pd
 import torch
@@ -9,14 +10,23 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from hybridtwin.belief import Belief
+from hybridtwin.dynamics import Step, step
 from hybridtwin.errors import PlanError
-from hybridtwin.events import Activity, Dose, Meal
+from hybridtwin.events import Activity, Condition, Dose, Glucagon, Meal, Profile
 from hybridtwin.forecast import Forecast
 from hybridtwin.history import HISTORY_STEPS, join
-from hybridtwin.hybrid import Future, HybridModel, ModelShape, People, Present, usual_basal_u_min
+from hybridtwin.hybrid import HybridModel, ModelShape, People, Present, usual_basal_u_min
+from hybridtwin.inputs import Future, acting_inputs, modulators
 from hybridtwin.paths import correlation, paths, standard_noise, unexplained
-from hybridtwin.physiology.parameters import values
-from hybridtwin.plan import HORIZON_MAX_MIN, Plan, check_plan, plan_timeline, planned_basal_share
+from hybridtwin.physiology.covariates import beta_cells, prior_scores
+from hybridtwin.plan import (
+    HORIZON_MAX_MIN,
+    Plan,
+    check_plan,
+    plan_timeline,
+    planned_basal_share,
+    under_way,
+)
 from hybridtwin.record import Record
 from hybridtwin.timeline import CHANNEL, to_timeline
 from hybridtwin.trust import check_history, judge
@@ -24,6 +34,7 @@ from hybridtwin.units import STEP_MIN, steps
 
 AS_USUAL = Plan()
 POPULATION = "population"
+MEMBERS: Final = 200
 _STEP = pd.Timedelta(minutes=STEP_MIN)
 
 
@@ -61,17 +72,19 @@ class Twin:
         config: What it is.
         model: Shared weights.
         person: One row: embedding and parameter scores.
+        advance: How it takes a step: `step`, or the same compiled, where many forecasts follow.
     """
 
     config: TwinConfig
     model: HybridModel
     person: People
+    advance: Step = step
 
     def believe(
         self,
         record: Record,
         now: pd.Timestamp | None = None,
-        members: int = 200,
+        members: int = MEMBERS,
         seed: int = 0,
     ) -> Belief:
         """What the twin holds true at `now`, from a record alone.
@@ -92,13 +105,13 @@ class Twin:
         now = now if now is not None else pd.Timestamp.now("UTC")
         check_history(record, now)
         timeline = to_timeline(record)
-        person = self._person(record.profile.weight_kg)
+        person = self._person(record.profile)
         anchor = len(timeline) - 1
         with torch.inference_mode():
             grid = join([timeline])
             history = grid.history(torch.tensor([anchor + HISTORY_STEPS]))
             present = self.model.begin(history, person)
-            basal = usual_basal_u_min(history, values(person.scores, person.weight_kg))
+            basal = usual_basal_u_min(history, person.values())
             present = _ensemble(present, members, self.config.score_sd, seed)
         time = timeline.time(anchor)
         return Belief(
@@ -134,18 +147,19 @@ class Twin:
             PlanError: A plan is impossible, two share a name, or the horizon is too long.
         """
         _check_question(plans, belief, horizon_min)
-        count, members = steps(horizon_min), belief.present.body.shape[1]
+        count = steps(horizon_min)
         modes = sorted({plan.mode for plan in plans})
-        eventless = [Plan(name=mode, mode=mode) for mode in modes]
-        asked = [*plans, *eventless]
         with torch.inference_mode():
-            future = _side_by_side([_future(plan, belief, count) for plan in asked])
-            present = _repeat(belief.present, len(asked))
-            trajectories = self.model.roll(present, future).split(members)
+
+            def trajectory(plan: Plan) -> Tensor:
+                future = _future(plan, belief, count)
+                return self.model.roll(belief.present, future, self.advance)
+
             noise = {
-                mode: self._noise(belief, trajectory, mode == "open", seed)
-                for mode, trajectory in zip(modes, trajectories[len(plans) :], strict=True)
+                mode: self._noise(belief, trajectory(Plan(name=mode, mode=mode)), mode, seed)
+                for mode in modes
             }
+            trajectories = [trajectory(plan) for plan in plans]
             return [
                 Forecast(
                     participant=belief.profile.participant,
@@ -155,14 +169,14 @@ class Twin:
                     last_reading_mg_dl=belief.last_reading_mg_dl,
                     last_reading_time=belief.last_reading_time,
                     time_zone=belief.profile.time_zone,
-                    expected_mg_dl=trajectory[0],
-                    paths_mg_dl=paths(trajectory, noise[plan.mode]),
+                    expected_mg_dl=path[0],
+                    paths_mg_dl=paths(path, noise[plan.mode]),
                     trust=belief.trust,
                 )
-                for plan, trajectory in zip(plans, trajectories, strict=False)
+                for plan, path in zip(plans, trajectories, strict=True)
             ]
 
-    def _noise(self, belief: Belief, trajectories: Tensor, is_open: bool, seed: int) -> Tensor:
+    def _noise(self, belief: Belief, trajectories: Tensor, mode: str, seed: int) -> Tensor:
         """(M, H) log ratios of paths to trajectories.
 
         They follow from the eventless plan, so that a plan's doses and meals move every path
@@ -171,49 +185,46 @@ class Twin:
         members, count = trajectories.shape
         minutes = STEP_MIN * torch.arange(1.0, count + 1)
         central = _first(belief.present)
-        quantiles = self.model.log_quantiles(central, torch.tensor([float(is_open)]), minutes)[0]
+        quantiles = self.model.log_quantiles(
+            central, torch.tensor([float(mode == "open")]), minutes
+        )[0]
         errors = correlation(count, self.config.error_log_decay, self.config.error_memory_min)
         generator = torch.Generator().manual_seed(seed)
         normal = standard_noise(errors, members, generator)
         return unexplained(trajectories, quantiles, normal)
 
-    def _person(self, weight_kg: float | None) -> People:
-        if weight_kg is None:
-            return self.person
-        return replace(self.person, weight_kg=torch.tensor([float(weight_kg)]))
-
-
-_ROWS = ("scores", "latent", "context", "embedding", "weight_kg")
+    def _person(self, profile: Profile) -> People:
+        """Who the profile says they are; a fitted person's covariates are in the fit."""
+        weight = profile.weight_kg
+        own = prior_scores(profile)
+        return replace(
+            self.person,
+            scores=self.person.scores if self.config.fitted else self.person.scores + own,
+            weight_kg=self.person.weight_kg if weight is None else torch.tensor([float(weight)]),
+            beta_cells=torch.tensor([beta_cells(profile)]),
+        )
 
 
 def _first(present: Present) -> Present:
     """The central member alone."""
-    return Present(present.body[:, :1], *(getattr(present, name)[:1] for name in _ROWS))
-
-
-def _side_by_side(futures: Sequence[Future]) -> Future:
-    """Several futures of M members as one of all of them."""
-    names = [field.name for field in fields(Future)]
-    return Future(*(torch.cat([getattr(f, name) for f in futures], dim=-1) for name in names))
-
-
-def _repeat(present: Present, times: int) -> Present:
-    rows = (torch.cat([getattr(present, name)] * times) for name in _ROWS)
-    return Present(torch.cat([present.body] * times, dim=1), *rows)
+    return Present(
+        present.body[:, :1],
+        present.latent[:1],
+        present.context[:1],
+        present.people.rows(torch.tensor([0])),
+    )
 
 
 def _ensemble(present: Present, members: int, score_sd: float, seed: int) -> Present:
     """M members around one present; the first is the present itself."""
-    scores = present.scores.expand(members, -1)
-    draw = torch.randn(scores.shape, generator=torch.Generator().manual_seed(seed))
+    many = present.people.rows(torch.zeros(members, dtype=torch.long))
+    draw = torch.randn(many.scores.shape, generator=torch.Generator().manual_seed(seed))
     draw[0] = 0
     return Present(
         body=present.body.expand(-1, members),
-        scores=scores + score_sd * draw,
         latent=present.latent.expand(members, -1),
         context=present.context.expand(members, -1),
-        embedding=present.embedding.expand(members, -1),
-        weight_kg=present.weight_kg.expand(members),
+        people=replace(many, scores=many.scores + score_sd * draw),
     )
 
 
@@ -249,6 +260,11 @@ def _since(record: Record, time: pd.Timestamp) -> Plan:
         insulin=[Dose.model_validate(row) for row in rows(record.insulin)],
         meals=[Meal.model_validate(row) for row in rows(record.meals)],
         activity=[Activity.model_validate(row) for row in rows(record.activity)],
+        glucagon=[Glucagon.model_validate(row) for row in rows(record.glucagon)],
+        conditions=[
+            *(Condition.model_validate(row) for row in rows(record.conditions)),
+            *under_way(record, time),
+        ],
     )
 
 
@@ -257,16 +273,14 @@ def _future(plan: Plan, belief: Belief, count: int) -> Future:
     timeline = plan_timeline([belief.since, plan], belief.profile, belief.time, count)
     members = belief.usual_basal_u_min.shape[0]
 
-    def per_min(name: str) -> Tensor:
-        return (timeline.values[:, CHANNEL[name]] / STEP_MIN).unsqueeze(-1).expand(-1, members)
-
-    planned = planned_basal_share([belief.since, plan], belief.time, count).unsqueeze(-1)
-    basal = per_min("basal_u") + (1 - planned) * belief.usual_basal_u_min
+    planned = planned_basal_share([belief.since, plan], belief.time, count)
+    stated = timeline.values[:, CHANNEL["basal_u"]] / STEP_MIN
+    basal = stated.unsqueeze(-1) + (1 - planned).unsqueeze(-1) * belief.usual_basal_u_min
+    acts = timeline.values.unsqueeze(1).expand(-1, members, -1)
+    exertion = acts[..., CHANNEL["stated_exertion"]]
     return Future(
-        rapid_u_min=per_min("bolus_u") + basal,
-        long_u_min=per_min("long_acting_u"),
-        carbs_g_min=per_min("carbs_g"),
-        exertion=timeline.values[:, CHANNEL["stated_exertion"]].unsqueeze(-1).expand(-1, members),
+        amounts_per_min=acting_inputs(acts, exertion, basal).movedim(-1, 1),
+        modulators=modulators(acts).movedim(-1, 1),
         minute_of_day=timeline.minute_of_day.float().unsqueeze(-1).expand(-1, members),
         is_open=torch.full((members,), float(plan.mode == "open")),
     )

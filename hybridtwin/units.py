@@ -22,6 +22,8 @@ BOLUS_MAX_U: Final = 80.0
 DOSE_MAX_U: Final = 200.0
 BASAL_RATE_MAX_U_H: Final = 35.0
 CARBS_MAX_G: Final = 500.0
+ALCOHOL_MAX_G: Final = 200.0
+GLUCAGON_MAX_UG: Final = 3000.0
 
 MMOL_L_SUSPECT_MEDIAN: Final = 35.0
 """A median at or below this is mmol/L sent as mg/dL: nobody lives at a median of 35 mg/dL."""

@@ -10,7 +10,7 @@ import pandas as pd
 from hybridtwin.errors import PlanError, Problem, RecordError
 from hybridtwin.events import Event, GlucoseReading
 from hybridtwin.plan import HORIZON_MAX_MIN, Plan
-from hybridtwin.record import Record, from_events
+from hybridtwin.record import EVENT_TABLES, Record, from_events
 from hybridtwin.trust import CLOCK_TOLERANCE_MIN
 from hybridtwin.units import (
     GLUCOSE_MAX_MG_DL,
@@ -55,7 +55,7 @@ def to_record(question: History, now: pd.Timestamp) -> Record:
     ]
     if not problems:
         problems += _few(_beyond_sensors(question.glucose, unit), "glucose")
-    for name in ("insulin", "meals", "activity"):
+    for name in EVENT_TABLES:
         problems += _few(_future_or_ancient(name, getattr(question, name) or (), now), name)
     if problems:
         raise RecordError(problems)
@@ -68,6 +68,8 @@ def to_record(question: History, now: pd.Timestamp) -> Record:
         question.insulin or (),
         question.meals or (),
         question.activity or (),
+        question.glucagon or (),
+        question.conditions or (),
         logged=[
             channel
             for channel, events in (("bolus", question.insulin), ("meals", question.meals))
@@ -91,7 +93,7 @@ def check_times(plans: Sequence[Plan], now: pd.Timestamp) -> None:
             f"A plan reaches at most {HORIZON_MAX_MIN // 60} hours ahead.",
         )
         for plan in plans
-        for part in ("insulin", "meals", "activity")
+        for part in EVENT_TABLES
         for i, event in enumerate(getattr(plan, part))
         if not _between(now - reach, event.time, now + reach)
     ]

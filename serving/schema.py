@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from hybridtwin.events import Activity, Dose, Meal, Profile
+from hybridtwin.events import Activity, Condition, Dose, Glucagon, Meal, Profile
 from hybridtwin.plan import HORIZON_MAX_MIN, Plan
 from hybridtwin.units import STEP_MIN, GlucoseUnit
 
@@ -12,6 +12,7 @@ MAX_DAYS: Final = 30
 MAX_READINGS: Final = MAX_DAYS * 24 * 60 // STEP_MIN
 MAX_DOSES: Final = 2 * MAX_READINGS  # a closed loop may set a basal rate and a bolus each step
 MAX_MEALS: Final = 100 * MAX_DAYS
+MAX_RARE: Final = 10 * MAX_DAYS
 MAX_PLANS: Final = 8
 MAX_BODY_BYTES: Final = 8 * 2**20
 
@@ -45,7 +46,7 @@ class History(Request):
     A log that is absent or null is *unknown*: the twin takes it as not recorded, and the answer's
     trust says so. A list, even an empty one, says that the log is complete over the readings'
     span: what it does not mention did not happen. Basal insulin is known where doses with the
-    purpose basal cover the time.
+    purpose basal cover the time. Glucagon and conditions that are absent did not happen.
     """
 
     units: Units = Field(description="The units; they are always stated, never guessed.")
@@ -69,6 +70,17 @@ class History(Request):
         None,
         max_length=MAX_READINGS,
         description="Movement and exercise, in order of time. Null or absent: unknown.",
+    )
+    glucagon: list[Glucagon] | None = Field(
+        None,
+        max_length=MAX_RARE,
+        description="Glucagon given, in order of time. Null or absent: none was given.",
+    )
+    conditions: list[Condition] | None = Field(
+        None,
+        max_length=MAX_RARE,
+        description="Illness, stress, short sleep, luteal phases and site failures, in order of "
+        "their begin; what still lasts goes on into the forecast. Null or absent: there was none.",
     )
     now: AwareDatetime | None = Field(
         None, description="The present: ISO 8601 with a zone. Absent: the server's clock."

@@ -1,15 +1,18 @@
 """The BentoML service: `bentoml serve serving.service:HybridTwin`, or `hybridtwin serve`."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Thread
 
 import bentoml
 import pandas as pd
 import torch
 
+from hybridtwin.dynamics import compiled_step
 from hybridtwin.events import GlucoseReading, Profile
 from hybridtwin.record import from_events
 from hybridtwin.registry import load_twin
-from hybridtwin.twin import Twin
+from hybridtwin.twin import MEMBERS, Twin
 from hybridtwin.units import STEP_MIN
 from serving.api import app
 from serving.doors import guarded
@@ -30,9 +33,18 @@ class HybridTwin:
         _warm_up(twin)
         app.state.settings = settings
         app.state.twin = twin
+        if settings.compiled:
+            Thread(target=_compile, args=(twin,), daemon=True).start()
         app.state.review = settings.clinic and ThreadPoolExecutor(1).submit(
             review_clinic, settings.clinic, twin, settings
         )
+
+
+def _compile(twin: Twin) -> None:
+    """Put a compiled twin in the place of the one that answers meanwhile."""
+    fast = replace(twin, advance=compiled_step(MEMBERS))
+    _warm_up(fast)
+    app.state.twin = fast
 
 
 def _warm_up(twin: Twin) -> None:

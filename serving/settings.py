@@ -34,6 +34,12 @@ class Settings(BaseModel):
         0.2, ge=0, le=1, description="From this probability of a low on, a night is to be watched."
     )
 
+    compiled: bool = Field(
+        True,
+        description="Whether to compile the model in the background, a minute of one core, so that "
+        "answers come several times faster from then on.",
+    )
+
     def as_environment(self) -> dict[str, str]:
         """The variables that give these settings."""
         return {

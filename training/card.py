@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from hybridtwin.errors import ModelError
 from hybridtwin.twin import TwinConfig
 
 _METRICS: Final = {
@@ -50,24 +51,33 @@ _TAIL: Final = """
 - Adults with type 1 diabetes only. Children, pregnancy, type 2 diabetes: untested on real people.
 - Effects of doses and meals have the right sign by construction; their size is a population's
   until a personal twin is fitted, and closed-loop data confound it.
-- One kinetics for all rapid and one for all long-acting insulins; meals without the effect of fat
-  and protein; exercise as one delayed uptake; no illness, alcohol or failing infusion site.
+- Rare situations rest on physiology alone, with priors from published studies: the recordings hold
+  hardly any rescue glucagon, alcohol, illness, ultra-rapid insulin or stated sprint.
 - Most training windows are 2 h long, a fifth of the batches 8 h: trust long horizons less.
 - HUPA-UCM's glucose was interpolated by its authors to 5 minutes; it is learnt from and scored at
   the original readings only.
 """
 
 
-def write_card(twin: TwinConfig, reports: Sequence[Path], out: Path) -> Path:
+def write_card(
+    twin: TwinConfig, reports: Sequence[Path], out: Path, before: Path | None = None
+) -> Path:
     """Write the card of a twin from the reports of `hybridtwin evaluate`.
 
     Args:
         twin: Whose card.
         reports: JSON files, each a protocol's.
         out: Where it goes.
+        before: The first report's forerunner: the version before, scored on the same records.
+
+    Raises:
+        ModelError: The forerunner was scored on other records or by another protocol.
     """
+    loaded = [json.loads(path.read_text()) for path in reports]
     parts = [_HEAD.format(version=twin.version)]
-    parts += [_section(json.loads(path.read_text())) for path in reports]
+    parts += [_section(report) for report in loaded]
+    if before is not None:
+        parts.append(_comparison(json.loads(before.read_text()), loaded[0], before))
     parts.append(_TAIL)
     out.write_text("".join(parts))
     return out
@@ -91,6 +101,40 @@ def _section(report: dict[str, Any]) -> str:
         names = ", ".join(each["participant"] for each in report["skipped"])
         lines.append(f"\nNot scored for lack of windows: {names}.\n")
     return "".join(lines)
+
+
+def _comparison(before: dict[str, Any], now: dict[str, Any], path: Path) -> str:
+    same = ("data_fingerprint", "protocol")
+    if any(before[key] != now[key] for key in same):
+        raise ModelError.of(
+            str(path),
+            "it was scored on other records, or by another protocol",
+            "Name a report of the same `hybridtwin evaluate` for the version before.",
+        )
+    keys = ["cohort", "model", "metric", "horizon_min"]
+    chosen = "participant == 'mean' and metric in ('rmse', 'crps') and model.str.startswith('twin')"
+    old, new = (
+        pd.DataFrame(report["rows"]).query(chosen).set_index(keys)["value"]
+        for report in (before, now)
+    )
+    ratio = (
+        (new / old)
+        .reset_index()
+        .pivot_table(index=keys[:3], columns="horizon_min", values="value", sort=False)
+    )
+    horizons = [f"{horizon} min" for horizon in ratio.columns]
+    lines = [
+        "\n## Against the version before\n",
+        f"\nError of this version over that of code {before['code_version']} "
+        f"({before['created'][:10]}), on the same windows; below 1 is better.\n",
+        "",
+        "| " + " | ".join(["cohort, model, metric", *horizons]) + " |",
+        "|---" * (len(horizons) + 1) + "|",
+    ]
+    for names, row in ratio.iterrows():
+        cells = [f"{value:.3f}" for value in row]
+        lines.append("| " + " | ".join([", ".join(names), *cells]) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def _table(rows: pd.DataFrame, metric: str) -> str:

@@ -138,10 +138,14 @@ def card(
         list[Path], typer.Option(metavar="JSON", help="From evaluate; may be repeated.")
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where the card goes.")],
+    before: Annotated[
+        Path | None,
+        typer.Option(metavar="JSON", help="Report of the version before, to compare with."),
+    ] = None,
     model: Model = None,
 ) -> None:
     """Write a model card from evaluation reports."""
     from training.card import write_card
 
-    written = write_card(load_twin(model).config, report, out)
+    written = write_card(load_twin(model).config, report, out, before)
     Console().print(f"Model card in {written}")

@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from hybridtwin.errors import HistoryError
-from hybridtwin.history import Grid, History, join
+from hybridtwin.history import Grid, History, join, stretches
+from hybridtwin.physiology.covariates import beta_cells, prior_scores
 from hybridtwin.physiology.parameters import DEFAULT_WEIGHT_KG
 from hybridtwin.record import Record
 from hybridtwin.record_files import fingerprint, load_record, record_folders
-from hybridtwin.timeline import CHANNEL, Timeline, to_timeline
+from hybridtwin.timeline import BOLUS, CARBS, CHANNEL, LONG_ACTING, Timeline, to_timeline
 from hybridtwin.units import steps
 
 # An anchor needs this many readings in the six hours before it: a 15-minute sensor's, halved.
@@ -52,26 +53,24 @@ class Batch:
 
 
 def cut_batch(grid: Grid, anchors: Tensor, person: Tensor, horizon_steps: int) -> Batch:
-    """Cut windows at rows `anchors` (B,) of the grid."""
-    ahead = anchors.unsqueeze(-1) + torch.arange(horizon_steps)
-    target = ahead + 1
+    """Cut windows at grid points `anchors` (B,)."""
     glucose = CHANNEL["glucose_mg_dl"]
     return Batch(
         history=grid.history(anchors),
-        events=grid.values[ahead],
-        events_known=grid.known[ahead],
-        minute_of_day=grid.minute_of_day[ahead].float(),
-        target_mg_dl=grid.values[target, glucose],
-        target_known=grid.original[target],
+        events=stretches(grid.values, anchors, horizon_steps).movedim(0, -1),
+        events_known=stretches(grid.known, anchors, horizon_steps).movedim(0, -1),
+        minute_of_day=stretches(grid.minute_of_day, anchors, horizon_steps).float(),
+        target_mg_dl=stretches(grid.values[glucose], anchors + 1, horizon_steps),
+        target_known=stretches(grid.original, anchors + 1, horizon_steps),
         person=person,
     )
 
 
 _WITHHELD_TOGETHER = (
-    ("bolus_u",),
-    ("basal_u", "long_acting_u"),
-    ("carbs_g", "fat_g", "protein_g"),
-    ("heart_rate_bpm", "steps", "stated_exertion"),
+    BOLUS,
+    ("basal_u", *LONG_ACTING),
+    (*CARBS, "fat_g", "protein_g", "alcohol_g"),
+    ("heart_rate_bpm", "steps", "stated_exertion", "stated_sprint"),
 )
 
 
@@ -112,8 +111,8 @@ class Pool:
 
 
 def usable_anchors(grid: Grid) -> Tensor:
-    """(N,) whether a forecast can start at a row: an original reading with history behind it."""
-    known = grid.known[:, CHANNEL["glucose_mg_dl"]].int().cumsum(0)
+    """(N,) whether a forecast can start there: an original reading with history behind it."""
+    known = grid.known[CHANNEL["glucose_mg_dl"]].int().cumsum(0)
     before = torch.zeros_like(known)
     before[_LOOK_BACK_STEPS:] = known[:-_LOOK_BACK_STEPS]
     return grid.original & (known - before >= _MIN_READINGS)
@@ -152,10 +151,20 @@ class Draws(IterableDataset[Batch]):
 
 @dataclass(frozen=True)
 class Participants:
-    """Whose timelines a training run reads, in the order of its person index."""
+    """Whose timelines a training run reads, in the order of its person index.
+
+    Attributes:
+        names: N pseudonyms.
+        weights_kg: (N,).
+        prior_scores: (N, P) by which covariates move each one's prior.
+        beta_cells: (N,) share of healthy beta-cell function.
+        timelines: N.
+    """
 
     names: list[str]
     weights_kg: Tensor
+    prior_scores: Tensor
+    beta_cells: Tensor
     timelines: list[Timeline]
 
 
@@ -176,6 +185,8 @@ def learning_part(records: Sequence[Record], fraction: float) -> Participants:
     return Participants(
         [record.profile.participant for record in usable],
         torch.tensor([record.profile.weight_kg or DEFAULT_WEIGHT_KG for record in usable]),
+        torch.stack([prior_scores(record.profile) for record in usable]),
+        torch.tensor([beta_cells(record.profile) for record in usable]),
         timelines,
     )
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from hybridtwin.events import MINUTES_PER_DAY
-from hybridtwin.timeline import CHANNEL, Timeline
+from hybridtwin.timeline import BOLUS, CARBS, CHANNEL, LONG_ACTING, Timeline
 from hybridtwin.units import STEP_MIN, steps
 from training.windows import Windows
 
@@ -32,6 +32,8 @@ ACTS_MIN: Final = {
     "steps": (15, 60, 360),
 }
 """Time constants over which an amount fades from what is still acting, in minutes."""
+# Peers read as one what a timeline keeps apart by how fast it acts.
+_TOTALS: Final = {"bolus_u": BOLUS, "long_acting_u": LONG_ACTING, "carbs_g": CARBS}
 _LAGS = np.arange(steps(HISTORY_MIN) + 1)
 _SPARSE_LAGS = np.array([0, 1, 2, 3, 4, 5, 6, 9, 12, 18, 24, 36, 48, 60, 72])
 _SPANS_MIN = (60, 180, HISTORY_MIN, MINUTES_PER_DAY)
@@ -39,7 +41,7 @@ _SPANS_MIN = (60, 180, HISTORY_MIN, MINUTES_PER_DAY)
 
 @dataclass(frozen=True)
 class _History:
-    """A timeline's channels as arrays that may be read at any grid point."""
+    """A timeline's channels, and totals of them, as arrays to be read at any grid point."""
 
     glucose: Floats
     reading: Floats
@@ -53,12 +55,14 @@ def _history(timeline: Timeline) -> _History:
     at = np.flatnonzero(reading)
     values = timeline.values.double().numpy()
     known = timeline.known.double().numpy()
+    columns = {name: [column] for name, column in CHANNEL.items()}
+    columns |= {total: [CHANNEL[name] for name in names] for total, names in _TOTALS.items()}
     return _History(
         # An anchor is a reading, so what is interpolated before it knows nothing behind it.
         glucose=np.interp(np.arange(len(reading)), at, values[at, CHANNEL["glucose_mg_dl"]]),
         reading=reading.astype(float),
-        values={name: values[:, column] for name, column in CHANNEL.items()},
-        known={name: known[:, column] for name, column in CHANNEL.items()},
+        values={name: values[:, those].sum(axis=1) for name, those in columns.items()},
+        known={name: known[:, those].min(axis=1) for name, those in columns.items()},
         minute_of_day=timeline.minute_of_day.double().numpy(),
     )
 

@@ -1,11 +1,15 @@
 """The twin as one of the models of an evaluation."""
 
+from dataclasses import fields
+
 import torch
 
 from hybridtwin.history import join
-from hybridtwin.hybrid import Future, People, usual_basal_u_min
+from hybridtwin.hybrid import People, usual_basal_u_min
+from hybridtwin.inputs import Future, acting_inputs, modulators
 from hybridtwin.neural.spread import LEVELS
-from hybridtwin.physiology.parameters import values
+from hybridtwin.physiology.parameters import NAMES
+from hybridtwin.timeline import CHANNELS
 from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN, steps
 from training.data import Participants
@@ -26,8 +30,14 @@ def population(twin: Twin) -> Forecaster:
 
 def personal(twin: Twin, settings: PersonalSettings, learn: Windows) -> Forecaster:
     """The twin fitted to each person on the windows to learn from; to strangers it is as it was."""
-    weight = twin.person.weight_kg.expand(len(learn.participants))
-    participants = Participants(learn.participants, weight.clone(), learn.timelines)
+    count = len(learn.participants)
+    participants = Participants(
+        learn.participants,
+        twin.person.weight_kg.repeat(count),
+        torch.zeros(count, len(NAMES)),
+        twin.person.beta_cells.repeat(count),
+        learn.timelines,
+    )
     people = {fit.participant: fit.twin.person for fit in fit_people(twin, participants, settings)}
 
     def predict(windows: Windows) -> Prediction:
@@ -42,11 +52,8 @@ def _predict(twin: Twin, persons: list[People], windows: Windows) -> Prediction:
     """Open-plan forecasts: nothing after the anchor is looked at."""
     grid = join(windows.timelines)
     everyone = People(
-        torch.cat([person.embedding for person in persons]),
-        torch.cat([person.scores for person in persons]),
-        torch.cat([person.weight_kg for person in persons]),
+        *(torch.cat([getattr(one, f.name) for one in persons]) for f in fields(People))
     )
-    own = values(everyone.scores, everyone.weight_kg)
     rows = torch.tensor(grid.offsets)[windows.person] + windows.anchor
     count = steps(max(windows.horizons_min))
     ahead = STEP_MIN * torch.arange(count)
@@ -56,12 +63,12 @@ def _predict(twin: Twin, persons: list[People], windows: Windows) -> Prediction:
         for chunk, person in zip(rows.split(_CHUNK), windows.person.split(_CHUNK), strict=True):
             history = grid.history(chunk)
             present = twin.model.begin(history, everyone, person)
-            nothing = torch.zeros(count, len(chunk))
+            basal = usual_basal_u_min(history, everyone.rows(person).values())
+            nothing = torch.zeros(count, len(chunk), len(CHANNELS))
+            amounts = acting_inputs(nothing, nothing[..., 0], basal)
             future = Future(
-                rapid_u_min=usual_basal_u_min(history, own.rows(person)).expand(count, -1),
-                long_u_min=nothing,
-                carbs_g_min=nothing,
-                exertion=nothing,
+                amounts_per_min=amounts.movedim(-1, 1),
+                modulators=modulators(nothing).movedim(-1, 1),
                 minute_of_day=history.minute_of_day + ahead.unsqueeze(-1),
                 is_open=torch.ones(len(chunk)),
             )

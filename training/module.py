@@ -9,21 +9,22 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from hybridtwin.dynamics import compiled_step, step
 from hybridtwin.errors import ModelError
 from hybridtwin.hybrid import (
-    Future,
     HybridModel,
     ModelShape,
     People,
     log_ratio,
     usual_basal_u_min,
 )
+from hybridtwin.inputs import Future, acting_inputs, modulators
 from hybridtwin.neural.spread import LEVELS
 from hybridtwin.physiology.exercise import exertion
-from hybridtwin.physiology.parameters import PARAMETERS, values
+from hybridtwin.physiology.parameters import NAMES
 from hybridtwin.timeline import CHANNEL
 from hybridtwin.units import STEP_MIN, steps
-from training.data import Batch, WindowData, augmented
+from training.data import Batch, Participants, WindowData, augmented
 
 _REPORTED_MIN = (30, 60, 120, 240, 480)
 
@@ -36,25 +37,19 @@ def what_followed(batch: Batch, is_open: Tensor, usual_basal: Tensor) -> Future:
         is_open: (B,) bool.
         usual_basal: (B,) U/min.
     """
-    opened = is_open.unsqueeze(-1)
-
-    def planned(name: str) -> Tensor:
-        per_min = batch.events[..., CHANNEL[name]] / STEP_MIN
-        return torch.where(opened, 0.0, per_min).T
-
+    shown = batch.events * ~is_open[:, None, None]
     heart = CHANNEL["heart_rate_bpm"]
     moved = exertion(
-        batch.events[..., heart],
+        shown[..., heart],
         batch.events_known[..., heart],
-        batch.events[..., CHANNEL["steps"]] / STEP_MIN,
-        batch.events[..., CHANNEL["stated_exertion"]],
+        shown[..., CHANNEL["steps"]] / STEP_MIN,
+        shown[..., CHANNEL["stated_exertion"]],
     )
-    basal = torch.where(opened.T, usual_basal, (batch.events[..., CHANNEL["basal_u"]] / STEP_MIN).T)
+    delivered = shown[..., CHANNEL["basal_u"]] / STEP_MIN
+    basal = torch.where(is_open.unsqueeze(-1), usual_basal.unsqueeze(-1), delivered)
     return Future(
-        rapid_u_min=planned("bolus_u") + basal,
-        long_u_min=planned("long_acting_u"),
-        carbs_g_min=planned("carbs_g"),
-        exertion=torch.where(opened, 0.0, moved).T,
+        amounts_per_min=acting_inputs(shown, moved, basal).permute(1, 2, 0),
+        modulators=modulators(shown).permute(1, 2, 0),
         minute_of_day=batch.minute_of_day.T,
         is_open=is_open.float(),
     )
@@ -96,6 +91,8 @@ class TwinTraining(lightning.LightningModule):
         prior_weight: Of the standard scores' squares: how firmly the priors hold.
         spread_weight: Of the quantile loss against the trajectory's.
         people: Rows of the embedding table; at least the participants in the data.
+        compiled_size: Batch size for which to compile the step: minutes at the start, several
+            times faster after; 0 compiles nothing.
     """
 
     def __init__(
@@ -110,6 +107,7 @@ class TwinTraining(lightning.LightningModule):
         prior_weight: float = 0.01,
         spread_weight: float = 1.0,
         people: int = 256,
+        compiled_size: int = 0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["shape"])
@@ -121,9 +119,10 @@ class TwinTraining(lightning.LightningModule):
         self.clock_jitter_min = clock_jitter_min
         self.prior_weight = prior_weight
         self.spread_weight = spread_weight
+        self.advance = compiled_step(compiled_size) if compiled_size else step
         self.model = HybridModel(shape or ModelShape())
         self.embedding = nn.Parameter(torch.zeros(people, self.model.shape.embedding))
-        self.scores = nn.Parameter(torch.zeros(people, len(PARAMETERS)))
+        self.scores = nn.Parameter(torch.zeros(people, len(NAMES)))
         self._errors: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def on_fit_start(self) -> None:
@@ -136,29 +135,27 @@ class TwinTraining(lightning.LightningModule):
                 f"Set --model.people {found} or more.",
             )
 
-    def everyone(self, weights_kg: Tensor) -> People:
+    def everyone(self, participants: Participants) -> People:
         """Row 0 is the population, row 1 + i person i."""
-        nobody = self.model.population(1)
-        count = len(weights_kg)
-        return People(
-            torch.cat([nobody.embedding, nobody.embedding + self.embedding[:count]]),
-            torch.cat([nobody.scores, nobody.scores + self.scores[:count]]),
-            torch.cat([nobody.weight_kg, weights_kg]),
-        )
+        return with_own(self.model.population(1), participants, self.embedding, self.scores)
 
     def run(self, batch: Batch, rows: Tensor, is_open: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Trajectory (B, H), log quantiles (B, H, Q) and a penalty on far-fetched parameters."""
         data: WindowData = self.trainer.datamodule  # type: ignore[attr-defined]
-        people = self.everyone(data.participants.weights_kg)
+        people = self.everyone(data.participants)
         present = self.model.begin(batch.history, people, rows)
-        own = values(people.scores, people.weight_kg).rows(rows)
-        future = what_followed(batch, is_open, usual_basal_u_min(batch.history, own))
-        trajectory = self.model.roll(present, future)
+        theirs = people.rows(rows)
+        future = what_followed(batch, is_open, usual_basal_u_min(batch.history, theirs.values()))
+        trajectory = self.model.roll(present, future, self.advance if self.training else step)
         minutes = STEP_MIN * torch.arange(1.0, trajectory.shape[1] + 1)
         quantiles = self.model.log_quantiles(present, future.is_open, minutes)
-        shift = present.scores - people.scores[rows]
-        penalty = shift.square().mean() + people.scores.square().mean()
+        shift = present.people.scores - theirs.scores
+        penalty = shift.square().mean() + self.far_fetched()
         return trajectory, quantiles, penalty
+
+    def far_fetched(self) -> Tensor:
+        """Mean square of the standard scores, the population's and everyone's."""
+        return self.model.population_scores.square().mean() + self.scores.square().mean()
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
         """Loss of one batch: trajectory, spread, priors."""
@@ -235,6 +232,24 @@ class TwinTraining(lightning.LightningModule):
             "optimizer": optimiser,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+def with_own(base: People, participants: Participants, embedding: Tensor, scores: Tensor) -> People:
+    """The base person in row 0, then everyone: the base, their covariates, and what is their own.
+
+    Args:
+        base: One row.
+        participants: N people.
+        embedding: (at least N, E) what is their own.
+        scores: (at least N, P).
+    """
+    count = len(participants.names)
+    return People(
+        torch.cat([base.embedding, base.embedding + embedding[:count]]),
+        torch.cat([base.scores, base.scores + participants.prior_scores + scores[:count]]),
+        torch.cat([base.weight_kg, participants.weights_kg]),
+        torch.cat([base.beta_cells, participants.beta_cells]),
+    )
 
 
 def pinball_loss(observed_mg_dl: Tensor, trajectory_mg_dl: Tensor, quantiles: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from hybridtwin.record_files import fingerprint
 from hybridtwin.registry import TRACKING_URI
 from hybridtwin.twin import Twin
 from training.data import Batch, Participants, WindowData, learning_part
-from training.module import TwinTraining, pinball_loss, quiet_lightning
+from training.module import TwinTraining, pinball_loss, quiet_lightning, with_own
 from training.tracking import code_version, experiment
 
 EXPERIMENT: Final = "personal"
@@ -82,13 +82,9 @@ class PersonalTraining(TwinTraining):
         self.base = twin.person
         self.losses: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def everyone(self, weights_kg: Tensor) -> People:
+    def everyone(self, participants: Participants) -> People:
         """Row 0 is the twin to start from, row 1 + i person i."""
-        return People(
-            torch.cat([self.base.embedding, self.base.embedding + self.embedding]),
-            torch.cat([self.base.scores, self.base.scores + self.scores]),
-            torch.cat([self.base.weight_kg, weights_kg]),
-        )
+        return with_own(self.base, participants, self.embedding, self.scores)
 
     def on_train_start(self) -> None:
         """Freeze what is shared; no dropout either."""
@@ -234,16 +230,14 @@ def fit_people(
 def _fits(
     twin: Twin, participants: Participants, module: PersonalTraining, settings: PersonalSettings
 ) -> list[Fit]:
-    people = module.everyone(participants.weights_kg)
+    people = module.everyone(participants)
     fits = []
     for i, name in enumerate(participants.names):
         before, after = (_mean_loss(module.losses, i, column) for column in (0, 1))
         kept = after < before
         row = i + 1 if kept else 0
         person = People(
-            people.embedding[row : row + 1].detach().clone(),
-            people.scores[row : row + 1].detach().clone(),
-            participants.weights_kg[i : i + 1].clone(),
+            *(getattr(people, f.name)[row : row + 1].detach().clone() for f in fields(People))
         )
         sd = settings.score_sd if kept else twin.config.score_sd
         config = twin.config.model_copy(update={"name": name, "fitted": kept, "score_sd": sd})

@@ -2,23 +2,65 @@
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.history import History
-from hybridtwin.physiology.parameters import PARAMETERS
+from hybridtwin.physiology.body import ROW
+from hybridtwin.physiology.parameters import NAMES
+from hybridtwin.timeline import BOLUS, CARBS, LONG_ACTING
 from hybridtwin.units import STEP_MIN
 
 # Bins that widen with age: 2 h at 5 min, then to 6 h at 15 min, then to 24 h at 60 min.
 _BINS = ((24, 1), (48, 3), (216, 12))
 _READ_STEPS = sum(count for count, _ in _BINS)
-# Divisors that bring amounts per 5-minute step to about 1.
-_SCALES = {"bolus_u": 1.0, "basal_u": 0.1, "long_acting_u": 10.0, "carbs_g": 20.0}
 _TYPICAL_MG_DL, _SPREAD_MG_DL, _CHANGE_MG_DL = 140.0, 60.0, 40.0
-# The driven compartments' usual size, in their own units.
-_DRIVEN_SCALES = (2.0, 2.0, 10.0, 10.0, 15.0, 15.0, 15.0, 20.0, 20.0)
+# Divisors that bring amounts per 5-minute step to about 1.
+_READ: Final = (
+    (BOLUS, 1.0),
+    (("basal_u",), 0.1),
+    (LONG_ACTING, 10.0),
+    (CARBS, 20.0),
+)
+# Driven compartments that it reads, and their usual size.
+_DRIVEN: Final = (
+    (("depot_1_u",), 2.0),
+    (("depot_2_u",), 2.0),
+    (LONG_ACTING, 10.0),
+    (("plasma_insulin_u",), 0.2),
+    (("uptake_effect_u",), 1.0),
+    (("liver_effect_u",), 1.0),
+    (("stomach_g", "gut_1_g"), 20.0),
+    (("gut_2_g",), 20.0),
+    (("protein_2_g",), 20.0),
+    (("fat_2_g",), 20.0),
+    (("recovery_1",), 1.0),
+    (("recovery_2",), 1.0),
+)
+# Parameters that the last hours may show to be other than usual.
+SHIFTED: Final = (
+    "rapid_time_min",
+    "slow_factor",
+    "uptake_onset_per_min",
+    "liver_onset_per_min",
+    "basal_need_u_h",
+    "gut_time_min",
+    "stomach_time_min",
+    "carb_availability",
+    "uptake_sensitivity",
+    "liver_half_insulin",
+    "liver_maximum",
+    "liver_half_glucose",
+    "glucagon_response_pg_ml",
+    "exercise_uptake",
+    "recovery_gain",
+    "dawn_rise",
+    "sensor_delay_min",
+)
+_SHIFTED_COLUMNS: Final = [NAMES.index(name) for name in SHIFTED]
 
 SCORE_SHIFT = 1.5  # how far, in prior standard deviations, the last hours may move a parameter
 PLASMA_SHIFT_MG_DL = 50.0  # plasma against the last reading
@@ -85,7 +127,7 @@ def features(history: History, driven: Tensor) -> Tensor:
 
     Args:
         history: The last hours.
-        driven: (B, 9) compartments filled by doses and meals, as physiology has them.
+        driven: (n, B) compartments that inputs drive, as physiology has them.
     """
     glucose, age = carry_forward(history.glucose_mg_dl, history.glucose_known)
     last = glucose[:, -1:]
@@ -105,15 +147,18 @@ def features(history: History, driven: Tensor) -> Tensor:
         _binned(history.exertion()),
         history.channel_known("heart_rate_bpm").float()[:, recent].mean(1, keepdim=True),
         clock_features(history.minute_of_day),
-        driven / driven.new_tensor(_DRIVEN_SCALES),
+        *(
+            driven[[ROW[name] for name in names]].sum(0).unsqueeze(-1) / scale
+            for names, scale in _DRIVEN
+        ),
     ]
-    for name, scale in _SCALES.items():
-        columns.append(_binned(history.channel(name) / scale))
-        columns.append(history.channel_known(name).float()[:, recent].mean(1, keepdim=True))
+    for names, scale in _READ:
+        columns.append(_binned(history.total(names) / scale))
+        columns.append(history.channel_known(names[0]).float()[:, recent].mean(1, keepdim=True))
     return torch.cat(columns, dim=1)
 
 
-FEATURES = (3 + len(_SCALES)) * sum(c // w for c, w in _BINS) + 6 + 4 + 9 + len(_SCALES)
+FEATURES = (3 + len(_READ)) * sum(c // w for c, w in _BINS) + 6 + 4 + len(_DRIVEN) + len(_READ)
 
 
 class Encoder(nn.Module):
@@ -130,7 +175,7 @@ class Encoder(nn.Module):
     ):
         super().__init__()
         self.forget = nn.Dropout(feature_dropout)
-        self.sizes = (len(PARAMETERS), 1, 1, 2, latent, context)
+        self.sizes = (len(SHIFTED), 1, 1, 2, latent, context)
         self.inlet = nn.Sequential(nn.Linear(FEATURES + embedding, hidden), nn.SiLU())
         self.block = nn.Sequential(
             nn.LayerNorm(hidden),
@@ -147,8 +192,10 @@ class Encoder(nn.Module):
         x = self.inlet(torch.cat([self.forget(read), embedding], dim=-1))
         x = x + self.block(x)
         scores, plasma, tissue, hidden, latent, context = self.outlet(x).split(self.sizes, dim=-1)
+        shift = scores.new_zeros(len(scores), len(NAMES))
+        shift[:, _SHIFTED_COLUMNS] = SCORE_SHIFT * torch.tanh(scores / SCORE_SHIFT)
         return Start(
-            scores=SCORE_SHIFT * torch.tanh(scores / SCORE_SHIFT),
+            scores=shift,
             plasma_shift_mg_dl=PLASMA_SHIFT_MG_DL * torch.tanh(plasma.squeeze(-1)),
             tissue_factor=1 + TISSUE_SHIFT * torch.tanh(tissue.squeeze(-1)),
             hidden_carbs_g=HIDDEN_CARBS_G * nn.functional.softplus(hidden - 3),

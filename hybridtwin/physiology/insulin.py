@@ -1,43 +1,78 @@
-"""Insulin: subcutaneous depots, plasma, and its two delayed actions.
+"""Insulin of every kind: under the skin, in plasma, and its two delayed actions.
 
-Hovorka et al. 2004, Physiol. Meas. 25:905: equations 4 and 5 (two depots in series, plasma),
-6 to 8 (remote actions). Long-acting insulin uses a second, slower pair of depots.
+Injected insulin sits as crystals, multi-hexamers or albumin-bound (long-acting kinds), as hexamers
+(regular), or as dimers and monomers (rapid), and passes through these forms into the blood: one
+ladder that each kind enters at its own rung (association states as in Wong et al. 2008, J. Diabetes
+Sci. Technol. 2:658). The last two rungs, plasma and the remote actions are those of Hovorka et al.
+2004, Physiol. Meas. 25:905, equations 4 to 8.
 """
 
-from typing import NamedTuple
+from typing import Final
 
-from torch import Tensor
+from hybridtwin.events import InsulinKind
+from hybridtwin.physiology.cascade import Cascade, Flow
 
-from hybridtwin.physiology.parameters import BodyParameters
+CASCADE: Final = Cascade(
+    rates={
+        "nph_u": "nph_rate_per_min",
+        "detemir_u": "detemir_rate_per_min",
+        "glargine_u100_u": "glargine_u100_rate_per_min",
+        "glargine_u300_u": "glargine_u300_rate_per_min",
+        "degludec_u": "degludec_rate_per_min",
+        "hexamer_u": "hexamer_rate_per_min",
+        "depot_1_u": "rapid_rate_per_min",
+        "depot_2_u": "rapid_rate_per_min",
+        "plasma_insulin_u": "insulin_clearance_per_min",
+        "uptake_effect_u": "uptake_onset_per_min",
+        "liver_effect_u": "liver_onset_per_min",
+    },
+    flows=(
+        Flow("nph_u", "hexamer_u"),
+        Flow("detemir_u", "hexamer_u"),
+        Flow("glargine_u100_u", "hexamer_u"),
+        Flow("glargine_u300_u", "hexamer_u"),
+        Flow("degludec_u", "hexamer_u"),
+        Flow("hexamer_u", "depot_1_u"),
+        Flow("depot_1_u", "depot_2_u"),
+        Flow("depot_2_u", "plasma_insulin_u"),
+        Flow("plasma_insulin_u", "uptake_effect_u", follows=True),
+        Flow("plasma_insulin_u", "liver_effect_u", follows=True),
+    ),
+    inputs={
+        "bolus_u": (("depot_1_u", 1.0),),
+        "monomer_u": (("depot_2_u", 1.0),),
+        "regular_u": (("hexamer_u", 1.0),),
+        "nph_u": (("nph_u", 1.0),),
+        "detemir_u": (("detemir_u", 1.0),),
+        "glargine_u100_u": (("glargine_u100_u", 1.0),),
+        "glargine_u300_u": (("glargine_u300_u", 1.0),),
+        "degludec_u": (("degludec_u", 1.0),),
+    },
+)
 
+# Share of an ultra-rapid insulin that is absorbed without waiting to fall apart.
+_FASTER_ASPART_MONOMERS: Final = 0.23
+_ULTRA_RAPID_LISPRO_MONOMERS: Final = 0.37
 
-class InsulinState(NamedTuple):
-    """Depots in U; plasma insulin and its actions in mU/L; each (B,)."""
-
-    rapid_1: Tensor
-    rapid_2: Tensor
-    long_1: Tensor
-    long_2: Tensor
-    plasma: Tensor
-    uptake_action: Tensor
-    liver_action: Tensor
-
-
-def insulin_rates(
-    state: InsulinState, rapid_u_min: Tensor, long_u_min: Tensor, p: BodyParameters
-) -> InsulinState:
-    """Time derivatives per minute, given the rates (B,) at which insulin is injected in U/min."""
-    rapid_on = p.rapid_rate_per_min * state.rapid_1
-    rapid_out = p.rapid_rate_per_min * state.rapid_2
-    long_on = p.long_rate_per_min * state.long_1
-    long_out = p.long_rate_per_min * state.long_2
-    return InsulinState(
-        rapid_1=rapid_u_min - rapid_on,
-        rapid_2=rapid_on - rapid_out,
-        long_1=long_u_min - long_on,
-        long_2=long_on - long_out,
-        plasma=p.plasma_mu_l_per_u * (rapid_out + long_out)
-        - p.insulin_clearance_per_min * state.plasma,
-        uptake_action=p.uptake_onset_per_min * (state.plasma - state.uptake_action),
-        liver_action=p.liver_onset_per_min * (state.plasma - state.liver_action),
-    )
+ENTRIES: Final[dict[InsulinKind, dict[str, float]]] = {
+    InsulinKind.FASTER_ASPART: {
+        "bolus_u": 1 - _FASTER_ASPART_MONOMERS,
+        "monomer_u": _FASTER_ASPART_MONOMERS,
+    },
+    InsulinKind.ULTRA_RAPID_LISPRO: {
+        "bolus_u": 1 - _ULTRA_RAPID_LISPRO_MONOMERS,
+        "monomer_u": _ULTRA_RAPID_LISPRO_MONOMERS,
+    },
+    InsulinKind.RAPID: {"bolus_u": 1.0},
+    InsulinKind.ASPART: {"bolus_u": 1.0},
+    InsulinKind.LISPRO: {"bolus_u": 1.0},
+    InsulinKind.GLULISINE: {"bolus_u": 1.0},
+    InsulinKind.REGULAR: {"regular_u": 1.0},
+    InsulinKind.NPH: {"nph_u": 1.0},
+    InsulinKind.DETEMIR: {"detemir_u": 1.0},
+    InsulinKind.LONG_ACTING: {"glargine_u100_u": 1.0},
+    InsulinKind.GLARGINE_U100: {"glargine_u100_u": 1.0},
+    InsulinKind.GLARGINE_U300: {"glargine_u300_u": 1.0},
+    InsulinKind.DEGLUDEC: {"degludec_u": 1.0},
+}
+"""Where each kind enters the ladder: shares of a dose by channel."""

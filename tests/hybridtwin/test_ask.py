@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from hybridtwin.ask import read_plan
 from hybridtwin.errors import PlanError
-from hybridtwin.events import Activity, Dose, Event, InsulinKind, Meal
+from hybridtwin.events import Activity, Condition, Dose, Event, Glucagon, InsulinKind, Meal
 
 ZONE = "Europe/Berlin"
 NOW = pd.Timestamp("2026-11-22T20:30Z")
@@ -38,6 +38,9 @@ def events(draw: st.DrawFn) -> Said:
     long = draw(st.sampled_from([kind for kind in InsulinKind if kind.acts_long]))
     span = draw(st.integers(1, 240))
     how = draw(st.sampled_from(["light", "moderate", "vigorous"]))
+    effort = draw(st.sampled_from(["aerobic", "anaerobic", "mixed"]))
+    state = draw(st.sampled_from(["illness", "stress"]))
+    fat, protein = draw(tenths), draw(tenths)
     return draw(
         st.sampled_from(
             [
@@ -54,9 +57,32 @@ def events(draw: st.DrawFn) -> Said:
                 ),
                 (f"carbs {amount}g {when}", Meal(time=time, carbs_g=amount)),
                 (f"carbs  {amount}  {when}", Meal(time=time, carbs_g=amount)),
+                (f"carbs {amount} liquid {when}", Meal(time=time, carbs_g=amount, liquid=True)),
+                (
+                    f"carbs {amount} fat {fat} protein {protein} {when}",
+                    Meal(time=time, carbs_g=amount, fat_g=fat, protein_g=protein),
+                ),
+                (
+                    f"carbs {amount} g protein {protein} g liquid {when}",
+                    Meal(time=time, carbs_g=amount, protein_g=protein, liquid=True),
+                ),
+                (f"alcohol {amount} {when}", Meal(time=time, carbs_g=0, alcohol_g=amount)),
                 (
                     f"exercise {span} min {how} {when}",
                     Activity(time=time, duration_min=span, kind="aerobic", intensity=how),
+                ),
+                (
+                    f"exercise {span} min {effort} {when}",
+                    Activity(time=time, duration_min=span, kind=effort, intensity="moderate"),
+                ),
+                (
+                    f"exercise {span} min {how} {effort} {when}",
+                    Activity(time=time, duration_min=span, kind=effort, intensity=how),
+                ),
+                (f"glucagon {amount} ug {when}", Glucagon(time=time, dose_ug=amount)),
+                (
+                    f"{state} {amount / 30} for {span} min {when}",
+                    Condition(time=time, kind=state, severity=amount / 30, duration_min=span),
                 ),
             ]
         )
@@ -70,7 +96,13 @@ def test_what_is_typed_is_what_is_planned(said: list[Said]) -> None:
     whole = " ".join(text.split())
     assert plan.name == whole if len(whole) <= 80 else plan.name.endswith("…")
     assert plan.mode == "open"
-    for kind, found in ((Dose, plan.insulin), (Meal, plan.meals), (Activity, plan.activity)):
+    for kind, found in (
+        (Dose, plan.insulin),
+        (Meal, plan.meals),
+        (Activity, plan.activity),
+        (Glucagon, plan.glucagon),
+        (Condition, plan.conditions),
+    ):
         assert found == [event for _, event in said if isinstance(event, kind)]
 
 
@@ -107,6 +139,13 @@ def test_a_clock_time_is_the_next_such_time_where_the_person_lives() -> None:
         ("basal 14 aspart now", "needs a duration_min above 0"),
         ("basal 40 for 60 min now", "is it mU/h?"),
         ("carbs 900 now", "carbs_g: '900' is too high. The highest allowed is 500"),
+        ("carbs 40 protein 30 fat 40 now", "is not understood"),
+        ("carbs 40 fat 900 now", "fat_g: '900' is too high. The highest allowed is 500"),
+        ("alcohol 300 now", "alcohol_g: '300' is too high. The highest allowed is 200"),
+        ("glucagon 4000 ug now", "dose_ug: '4000' is too high. The highest allowed is 3000"),
+        ("glucagon 1 mg now", "'glucagon 1 mg now' is not understood"),
+        ("illness 2 for 300 min now", "severity: '2' is too high. The highest allowed is 1"),
+        ("illness 0.5 now", "'illness 0.5 now' is not understood"),
         ("exercise 0 min now", "duration_min: '0' is too low. It must be above 0"),
     ],
 )

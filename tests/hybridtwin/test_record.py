@@ -1,11 +1,15 @@
+import hashlib
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from hybridtwin.errors import RecordError
-from hybridtwin.events import Dose, GlucoseReading, Meal, Profile
-from hybridtwin.record import Record, from_events, logged_spans, table
+from hybridtwin.events import Condition, Dose, Glucagon, GlucoseReading, Meal, Profile
+from hybridtwin.record import TABLES, Record, from_events, logged_spans, table
 from hybridtwin.record_files import fingerprint, load_record, record_folders, save_record
 
 START = pd.Timestamp("2024-05-01T08:00Z")
@@ -25,10 +29,93 @@ def make(participant: str = "one", shift: float = 0.0) -> Record:
     )
 
 
-def test_saved_record_comes_back_equal(tmp_path: Path) -> None:
+def with_all_kinds() -> Record:
+    """A record with what version 0.1 did not know."""
+    old = make()
+    profile = Profile(
+        participant="one",
+        time_zone="Europe/Madrid",
+        diabetes_years=12,
+        egfr_ml_min=75,
+        pregnancy_week=20,
+        medications=("metformin", "beta_blocker"),
+        features={"polygenic": -1.5},
+    )
+    drinks = [Meal(time=minutes(14), carbs_g=15, liquid=True), Meal(time=minutes(15), carbs_g=0)]
+    return from_events(
+        profile,
+        [GlucoseReading(time=row.time, mg_dl=row.mg_dl) for row in old.glucose.itertuples()],
+        meals=[drinks[0], drinks[1].model_copy(update={"alcohol_g": 24.0})],
+        glucagon=[Glucagon(time=minutes(13), dose_ug=150)],
+        conditions=[Condition(time=minutes(-60), kind="illness", duration_min=600, severity=0.5)],
+    )
+
+
+OLD_TABLES = ("glucose", "insulin", "meals", "activity")
+OLD_MEAL = ["time", "carbs_g", "fat_g", "protein_g", "fibre_g", "glycaemic_index"]
+OLD_PROFILE = {
+    *("participant", "time_zone", "diabetes_type", "therapy"),
+    *("age_years", "sex", "weight_kg", "hba1c_percent", "sensor"),
+}
+
+
+def aged(home: Path) -> Path:
+    """The folder as version 0.1 would have written it."""
+    for name in set(TABLES) - set(OLD_TABLES):
+        (home / f"{name}.parquet").unlink()
+    meals = pd.read_parquet(home / "meals.parquet")
+    meals[OLD_MEAL].to_parquet(home / "meals.parquet", index=False)
+    header = json.loads((home / "record.json").read_text())
+    header["profile"] = {name: header["profile"][name] for name in OLD_PROFILE}
+    (home / "record.json").write_text(json.dumps(header))
+    return home
+
+
+def test_a_record_stored_by_version_0_1_loads(tmp_path: Path) -> None:
     record = make()
+    loaded = load_record(aged(save_record(record, tmp_path)))
+    for name in (*TABLES, "logged"):
+        pd.testing.assert_frame_equal(getattr(loaded, name), getattr(record, name))
+    assert loaded.profile == record.profile
+    (tmp_path / "one" / "insulin.parquet").unlink()
+    with pytest.raises(RecordError, match="not a readable record folder"):
+        load_record(tmp_path / "one")
+
+
+def test_the_fingerprint_of_an_old_record_is_version_0_1s_own() -> None:
+    record = make()
+    digest = hashlib.sha256(record.profile.model_dump_json(include=OLD_PROFILE).encode())
+    for rows in (
+        *(record.glucose, record.insulin, record.meals[OLD_MEAL]),
+        *(record.activity, record.logged),
+    ):
+        digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
+    assert fingerprint([record]) == hashlib.sha256(digest.hexdigest().encode()).hexdigest()
+
+
+def test_the_fingerprint_sees_every_new_kind_of_entry() -> None:
+    full = with_all_kinds()
+    said = full.profile.model_dump()
+    defaults = Profile().model_dump()
+    changed = [
+        *(
+            replace(full, profile=Profile.model_validate(said | {name: defaults[name]}))
+            for name in set(said) - OLD_PROFILE
+        ),
+        replace(full, profile=full.profile.model_copy(update={"diabetes_years": 0.0})),
+        replace(full, glucagon=table("glucagon")),
+        replace(full, conditions=table("conditions")),
+        replace(full, meals=full.meals.assign(liquid=False)),
+        replace(full, meals=full.meals.assign(alcohol_g=0.0)),
+        replace(full, meals=full.meals.assign(alcohol_g=float("nan"))),
+    ]
+    assert len({fingerprint([record]) for record in (full, *changed)}) == 1 + len(changed)
+
+
+@pytest.mark.parametrize("record", [make(), with_all_kinds()], ids=["old", "all kinds"])
+def test_saved_record_comes_back_equal(record: Record, tmp_path: Path) -> None:
     loaded = load_record(save_record(record, tmp_path))
-    for name in ("glucose", "insulin", "meals", "activity", "logged"):
+    for name in (*TABLES, "logged"):
         pd.testing.assert_frame_equal(getattr(loaded, name), getattr(record, name))
     assert loaded.profile == record.profile
     assert loaded.provenance == record.provenance
@@ -77,6 +164,55 @@ def test_before_knows_the_reading_of_now_but_no_event_of_now() -> None:
     assert known.insulin.empty
     assert make().before(minutes(15)).glucose["time"].max() == minutes(15)
     assert known.logged["end"].max() == minutes(12)
+
+
+def test_before_and_since_part_the_events() -> None:
+    full = with_all_kinds()
+    for name in ("meals", "glucagon", "conditions"):
+        for now in (minutes(-60), minutes(13), minutes(14), minutes(20)):
+            earlier, later = (getattr(part, name) for part in (full.before(now), full.since(now)))
+            rows = pd.concat([earlier, later], ignore_index=True)
+            pd.testing.assert_frame_equal(rows, getattr(full, name))
+            assert (earlier["time"] < now).all()
+            assert (later["time"] >= now).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "where"),
+    [
+        ("glucagon", {"dose_ug": 3001.0}, "glucagon[0].dose_ug"),
+        ("conditions", {"kind": "love", "duration_min": 60.0}, "conditions[0].kind"),
+        ("conditions", {"kind": "stress", "duration_min": 0.0}, "conditions[0].duration_min"),
+        ("conditions", {"kind": "stress", "duration_min": 87_000.0}, "conditions[0].duration_min"),
+        (
+            "conditions",
+            {"kind": "stress", "duration_min": 60.0, "severity": 1.1},
+            "conditions[0].severity",
+        ),
+        ("meals", {"carbs_g": 0.0, "alcohol_g": 201.0}, "meals[0].alcohol_g"),
+    ],
+)
+def test_impossible_events_are_refused_with_their_place(
+    name: str, row: dict[str, object], where: str
+) -> None:
+    with pytest.raises(RecordError) as caught:
+        table(name, pd.DataFrame([{"time": minutes(0)} | row]))
+    assert where in [problem.where for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"diabetes_years": 101},
+        {"egfr_ml_min": 0},
+        {"pregnancy_week": 43},
+        {"medications": ["aspirin"]},
+        {"features": {"polygenic": 5.1}},
+    ],
+)
+def test_impossible_profiles_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Profile.model_validate(wrong)
 
 
 def test_broken_folders_are_named(tmp_path: Path) -> None:

@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from typing import TypeVar, get_args
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,12 +8,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridtwin.errors import HistoryError
-from hybridtwin.events import Activity, Dose, GlucoseReading, InsulinKind, Meal, Profile
+from hybridtwin.events import (
+    STATED_EXERTION,
+    Activity,
+    Condition,
+    Dose,
+    Event,
+    Glucagon,
+    GlucoseReading,
+    InsulinKind,
+    Meal,
+    Profile,
+)
+from hybridtwin.physiology.insulin import ENTRIES
 from hybridtwin.record import Record, from_events
-from hybridtwin.timeline import CHANNEL, Timeline, to_timeline
+from hybridtwin.timeline import (
+    BOLUS,
+    CARBS,
+    CHANNEL,
+    LONG_ACTING,
+    MODULATORS,
+    Timeline,
+    to_timeline,
+)
 
 START = pd.Timestamp("2024-05-01T00:00Z")
 SPAN_MIN = 48 * 60
+AnEvent = TypeVar("AnEvent", bound=Event)
 
 
 def minutes(count: float) -> pd.Timestamp:
@@ -30,48 +54,163 @@ def readings(count: int = SPAN_MIN // 5 + 1) -> list[GlucoseReading]:
 
 
 amounts = st.floats(0.1, 20)
+grams = st.floats(0, 200)
+unless_unknown = st.one_of(st.none(), grams)
 moments = st.floats(0, SPAN_MIN - 300)
-doses = st.tuples(moments, amounts, st.one_of(st.just(0.0), st.floats(1, 290)))
-
-
-@settings(deadline=None, max_examples=30)
-@given(
-    boluses=st.lists(doses, max_size=6),
-    rates=st.lists(doses.filter(lambda dose: dose[2] >= 40), max_size=6),
-    injections=st.lists(st.tuples(moments, amounts), max_size=3),
-    meals=st.lists(st.tuples(moments, amounts), max_size=6),
+kinds = st.sampled_from(InsulinKind)
+times = moments.map(minutes)
+spans = st.one_of(st.just(0.0), st.floats(1, 290))
+boluses = st.builds(Dose, time=times, dose_u=amounts, duration_min=spans, kind=kinds)
+rates = st.builds(
+    Dose,
+    time=times,
+    dose_u=amounts,
+    duration_min=st.floats(40, 290),
+    kind=kinds,
+    purpose=st.just("basal"),
 )
-def test_every_unit_and_gram_arrives_on_the_grid(boluses, rates, injections, meals) -> None:
-    insulin = [Dose(time=minutes(at), dose_u=u, duration_min=span) for at, u, span in boluses]
-    insulin += [
-        Dose(time=minutes(at), dose_u=u, duration_min=span, purpose="basal")
-        for at, u, span in rates
-    ]
-    insulin += [
-        Dose(time=minutes(at), dose_u=u, purpose="basal", kind=InsulinKind.LONG_ACTING)
-        for at, u in injections
-    ]
-    eaten = [Meal(time=minutes(at), carbs_g=g) for at, g in meals]
-    distinct = [dose for at, dose in enumerate(insulin) if dose not in insulin[:at]]
-    plates = [meal for at, meal in enumerate(eaten) if meal not in eaten[:at]]
-    record = from_events(
-        Profile(),
-        readings(),
-        sorted(distinct, key=lambda dose: dose.time),
-        sorted(plates, key=lambda meal: meal.time),
+plates = st.builds(
+    Meal,
+    time=times,
+    carbs_g=grams,
+    fat_g=unless_unknown,
+    protein_g=unless_unknown,
+    fibre_g=unless_unknown,
+    glycaemic_index=st.one_of(st.none(), st.floats(0, 150)),
+    alcohol_g=unless_unknown,
+    liquid=st.booleans(),
+)
+shots = st.builds(Glucagon, time=times, dose_ug=st.floats(0, 3000))
+
+
+def several(events: st.SearchStrategy[AnEvent]) -> st.SearchStrategy[list[AnEvent]]:
+    """In order of time, none twice."""
+    return st.lists(events, max_size=8, unique_by=repr).map(
+        lambda found: sorted(found, key=lambda event: event.time)
     )
+
+
+def summed(timeline: Timeline, names: Sequence[str]) -> float:
+    return float(sum(column(timeline, name).sum() for name in names))
+
+
+@settings(deadline=None, max_examples=40)
+@given(several(st.one_of(boluses, rates)), several(plates), several(shots))
+def test_every_unit_and_gram_arrives_on_the_grid_once(
+    doses: list[Dose], meals: list[Meal], glucagon: list[Glucagon]
+) -> None:
+    record = from_events(Profile(), readings(), doses, meals, glucagon=glucagon)
     timeline = to_timeline(record)
-    rows = record.insulin
-    long_acting = rows["kind"] == "long_acting"
-    for name, chosen in (
-        ("bolus_u", rows["purpose"] == "bolus"),
-        ("basal_u", (rows["purpose"] == "basal") & ~long_acting),
-        ("long_acting_u", long_acting),
+    long = [dose.dose_u for dose in doses if dose.kind.acts_long]
+    short = [dose for dose in doses if not dose.kind.acts_long]
+    pump = [dose.dose_u for dose in short if dose.purpose == "basal"]
+    bolus = [dose.dose_u for dose in short if dose.purpose == "bolus"]
+    for names, taken in (
+        (BOLUS, bolus),
+        (("basal_u",), pump),
+        (LONG_ACTING, long),
+        (CARBS, [meal.carbs_g for meal in meals]),
+        (("fat_g",), [meal.fat_g or 0 for meal in meals]),
+        (("protein_g",), [meal.protein_g or 0 for meal in meals]),
+        (("alcohol_g",), [meal.alcohol_g or 0 for meal in meals]),
+        (("glucagon_ug",), [dose.dose_ug for dose in glucagon]),
     ):
-        total = rows.loc[chosen, "dose_u"].sum()
-        assert column(timeline, name).sum() == pytest.approx(total, rel=1e-4, abs=1e-4)
-    grams = record.meals["carbs_g"].sum()
-    assert column(timeline, "carbs_g").sum() == pytest.approx(grams, rel=1e-4, abs=1e-4)
+        assert summed(timeline, names) == pytest.approx(sum(taken), rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", InsulinKind)
+def test_each_kind_enters_where_physiology_says(kind: InsulinKind) -> None:
+    dose = Dose(time=minutes(60), dose_u=10, kind=kind)
+    timeline = to_timeline(from_events(Profile(), readings(), [dose], logged=("bolus",)))
+    entered = {name: float(column(timeline, name)[12]) for name in (*BOLUS, *LONG_ACTING)}
+    assert {name: u for name, u in entered.items() if u} == pytest.approx(
+        {name: 10 * share for name, share in ENTRIES[kind].items()}
+    )
+    covered = [known(timeline, name).sum() for name in ("basal_u", *LONG_ACTING)]
+    hours = 36 if kind.acts_long else 0
+    assert covered == [hours * 12] * len(covered)
+    assert all(known(timeline, name).all() for name in BOLUS)
+
+
+def test_a_meal_goes_the_way_of_its_composition() -> None:
+    def share(way: str, **composition: float | bool) -> float:
+        meal = Meal.model_validate({"time": minutes(0), "carbs_g": 50} | composition)
+        timeline = to_timeline(from_events(Profile(), readings(), meals=[meal]))
+        return float(column(timeline, way)[0]) / 50
+
+    assert share("carbs_g") == pytest.approx(1)
+    assert share("fast_carbs_g", liquid=True) > share("fast_carbs_g") == 0
+    assert share("slow_carbs_g", fat_g=60) > share("slow_carbs_g", fat_g=20) > 0
+    assert share("slow_carbs_g", glycaemic_index=30) > share("slow_carbs_g") == 0
+
+
+def test_who_states_no_alcohol_had_none_and_who_states_no_fat_does_not_know() -> None:
+    meal = Meal(time=minutes(60), carbs_g=30, protein_g=9)
+    timeline = to_timeline(from_events(Profile(), readings(), meals=[meal], logged=("meals",)))
+    for name in (*CARBS, "protein_g", "alcohol_g"):
+        assert known(timeline, name).all()
+    assert np.flatnonzero(~known(timeline, "fat_g")).tolist() == [12]
+
+
+@pytest.mark.parametrize(
+    ("kind", "intensity", "aerobic", "sprint"),
+    [
+        (None, "light", STATED_EXERTION["light"], 0),
+        ("aerobic", "vigorous", STATED_EXERTION["vigorous"], 0),
+        ("anaerobic", "vigorous", 0, STATED_EXERTION["vigorous"]),
+        ("mixed", "vigorous", STATED_EXERTION["vigorous"] / 2, STATED_EXERTION["vigorous"] / 2),
+        ("anaerobic", None, 0, STATED_EXERTION["moderate"]),
+    ],
+)
+def test_stated_exercise_is_aerobic_or_a_sprint_or_both(
+    kind: str | None, intensity: str | None, aerobic: float, sprint: float
+) -> None:
+    stated = {"time": minutes(5), "duration_min": 10, "kind": kind, "intensity": intensity}
+    moves = [
+        Activity.model_validate(stated),
+        Activity(time=minutes(30), duration_min=10, steps=500),
+    ]
+    timeline = to_timeline(from_events(Profile(), readings(), activity=moves))
+    for name, exertion in (("stated_exertion", aerobic), ("stated_sprint", sprint)):
+        np.testing.assert_allclose(column(timeline, name)[1:3], exertion, rtol=1e-6)
+        assert np.flatnonzero(known(timeline, name)).tolist() == [1, 2]
+
+
+spells = st.builds(
+    Condition,
+    time=st.integers(-300, 500).map(minutes),
+    kind=st.sampled_from(["illness", "short sleep"]),
+    duration_min=st.integers(1, 400),
+    severity=st.integers(0, 10).map(lambda tenth: tenth / 10),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(several(spells))
+def test_a_condition_is_averaged_over_each_step_and_the_larger_wins(
+    conditions: list[Condition],
+) -> None:
+    timeline = to_timeline(from_events(Profile(), readings(), conditions=conditions))
+    for kind, name in (("illness", "illness"), ("short sleep", "short_sleep"), ("", "stress")):
+        by_minute = np.zeros(len(timeline) * 5)
+        for one in conditions:
+            begin = (pd.Timestamp(one.time) - START) // pd.Timedelta(minutes=1)
+            lasting = slice(max(begin, 0), max(begin + int(one.duration_min), 0))
+            if one.kind == kind:
+                by_minute[lasting] = np.maximum(by_minute[lasting], one.severity)
+        expected = by_minute.reshape(-1, 5).mean(axis=1)
+        np.testing.assert_allclose(column(timeline, name), expected, atol=1e-6)
+
+
+def test_every_condition_has_a_channel_of_its_own() -> None:
+    conditions = [
+        Condition.model_validate({"time": minutes(at), "kind": kind, "duration_min": 60})
+        for at, kind in enumerate(get_args(Condition.model_fields["kind"].annotation))
+    ]
+    timeline = to_timeline(from_events(Profile(), readings(), conditions=conditions))
+    for name in (*MODULATORS, "site_loss"):
+        assert column(timeline, name).sum() == pytest.approx(12)
+        assert known(timeline, name).all()
 
 
 def test_a_rate_is_even_over_its_steps_and_known_only_there() -> None:
@@ -90,7 +229,7 @@ def test_missing_is_never_a_known_zero() -> None:
     timeline = to_timeline(from_events(Profile(), rows))
     assert not known(timeline, "glucose_mg_dl")[10:20].any()
     assert known(timeline, "glucose_mg_dl")[20:].all()
-    for name in ("bolus_u", "basal_u", "carbs_g", "steps", "heart_rate_bpm"):
+    for name in (*BOLUS, "basal_u", *LONG_ACTING, *CARBS, "alcohol_g", "steps", "heart_rate_bpm"):
         assert not known(timeline, name).any()
 
 

@@ -120,6 +120,15 @@ def test_one_unit_sent_as_the_other(client, question, sent, stated):
         ({"insulin": [{"time": "T", "dose_u": 500}]}, "insulin[0].dose_u", "too high"),
         ({"insulin": [{"time": "T", "dose_u": 100}]}, "insulin[0]", "80 U"),
         ({"meals": [{"time": "T", "carbs_g": -5}]}, "meals[0].carbs_g", "too low"),
+        ({"glucagon": [{"time": "T", "dose_ug": 5000}]}, "glucagon[0].dose_ug", "too high"),
+        (
+            {"conditions": [{"time": "T", "kind": "boredom", "duration_min": 60}]},
+            "conditions[0].kind",
+            "not known",
+        ),
+        ({"profile": {"pregnancy_week": 50}}, "profile.pregnancy_week", "too high"),
+        ({"profile": {"medications": ["aspirin"]}}, "profile.medications[0]", "not known"),
+        ({"profile": {"features": {"genes": 9}}}, "profile.features.genes", "too high"),
         (
             {"insulin": [{"time": "T", "dose_u": 1, "kind": "moonshine"}]},
             "insulin[0].kind",

@@ -3,7 +3,7 @@
 import torch
 
 from hybridtwin.history import HISTORY_STEPS, join
-from hybridtwin.timeline import CHANNEL, to_timeline
+from hybridtwin.timeline import CHANNEL, MODULATORS, to_timeline
 from training.data import WindowData, augmented, cut_batch, learning_part
 
 
@@ -16,10 +16,12 @@ def test_a_batch_is_the_timeline_around_its_anchor(records):
     glucose, bolus = CHANNEL["glucose_mg_dl"], CHANNEL["bolus_u"]
     assert batch.history.glucose_mg_dl[0, -1] == timeline.values[at, glucose]
     assert torch.equal(batch.target_mg_dl[0], timeline.values[at + 1 : at + 7, glucose])
-    assert torch.equal(batch.events[0, :, bolus], timeline.values[at : at + 6, bolus])
+    assert torch.equal(batch.events[0], timeline.values[at : at + 6])
+    assert torch.equal(batch.events_known[0], timeline.known[at : at + 6])
+    assert torch.equal(batch.target_known[0], timeline.original[at + 1 : at + 7])
+    assert torch.equal(batch.minute_of_day[0], timeline.minute_of_day[at : at + 6].float())
     past = batch.history.channel("bolus_u")[0]
     assert torch.equal(past[-at:], timeline.values[:at, bolus])
-    assert batch.minute_of_day[0, 0] == timeline.minute_of_day[at]
 
 
 def test_history_before_the_first_reading_is_unknown(records):
@@ -53,9 +55,10 @@ def test_withheld_channels_are_unknown_not_zero(records):
     (batch,) = data.train_dataloader()
     torch.manual_seed(0)
     held = augmented(batch, 1.0, 0.0)
-    assert not held.history.channel_known("bolus_u").any()
-    assert not held.history.channel_known("carbs_g").any()
-    assert held.history.channel("carbs_g").sum() == 0
+    withheld = set(CHANNEL) - {"glucose_mg_dl", "glucagon_ug", *MODULATORS, "site_loss"}
+    for name in withheld:
+        assert not held.history.channel_known(name).any()
+        assert held.history.channel(name).sum() == 0
     assert torch.equal(held.history.glucose_mg_dl, batch.history.glucose_mg_dl)
     assert torch.equal(held.events, batch.events)
     same = augmented(batch, 0.0, 0.0)

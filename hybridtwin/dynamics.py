@@ -1,0 +1,268 @@
+"""Body and residual over one step of the grid, for many people side by side.
+
+First what inputs alone drive, then the latent state, then glucose between the two; the sensor and
+the memory of lows follow. Every tensor has people in its last dimension.
+"""
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hybridtwin.events import MINUTES_PER_DAY
+from hybridtwin.inputs import Future
+from hybridtwin.neural.residual import ResidualWeights, flux, read, surroundings, target
+from hybridtwin.physiology.body import (
+    DRIVEN,
+    ENTRY,
+    INPUTS,
+    ROUTING,
+    Readings,
+    rates_of_emptying,
+    readings,
+    signals,
+)
+from hybridtwin.physiology.cascade import advance
+from hybridtwin.physiology.clock import Rhythm, rhythm
+from hybridtwin.physiology.counterregulation import (
+    ADRENALINE_BELOW_MG_DL,
+    LOW_MEMORY_MIN,
+    below,
+    heed,
+    low_memory_after,
+)
+from hybridtwin.physiology.glucose import (
+    Constants,
+    Core,
+    Signals,
+    concentration,
+    constants,
+    core_rates,
+)
+from hybridtwin.physiology.parameters import BodyParameters
+from hybridtwin.physiology.sensor import interstitial_after, interstitial_rate
+from hybridtwin.solver import adaptive_step, rk4_step
+from hybridtwin.units import STEP_MIN
+
+_LOG = logging.getLogger(__name__)
+
+
+class State(NamedTuple):
+    """Where B bodies and their residuals stand.
+
+    Attributes:
+        driven: (n, B).
+        core: (8, B), the rows of `Core`.
+        interstitial_mg_dl: (B,).
+        low_memory: (B,).
+        latent: (Z, B).
+        drawn_to: (Z, B) where the latent state was drawn to a step before.
+    """
+
+    driven: Tensor
+    core: Tensor
+    interstitial_mg_dl: Tensor
+    low_memory: Tensor
+    latent: Tensor
+    drawn_to: Tensor
+
+
+class Person(NamedTuple):
+    """What stays the same during a forecast.
+
+    Attributes:
+        rates_per_min: (n, B) of emptying of the driven compartments.
+        readings: (12, B), the rows of `Readings`.
+        constants: (10, B), the rows of `Constants`.
+        sensor_rate_per_min: (B,).
+        fixed: (R, B) what plan and embedding contribute to the residual.
+    """
+
+    rates_per_min: Tensor
+    readings: Tensor
+    constants: Tensor
+    sensor_rate_per_min: Tensor
+    fixed: Tensor
+
+
+class Acting(NamedTuple):
+    """What acts during one step.
+
+    Attributes:
+        amounts_per_min: (m, B) in the order of `INPUTS`.
+        before: (3, B), the rows of `Rhythm` as the step begins.
+        after: (3, B), and as it ends.
+        surroundings: (5, B) what the residual reads of clock and exertion.
+    """
+
+    amounts_per_min: Tensor
+    before: Tensor
+    after: Tensor
+    surroundings: Tensor
+
+
+def what_acts(future: Future, p: BodyParameters) -> list[Acting]:
+    """A future step by step."""
+    end = (future.minute_of_day[-1:] + STEP_MIN) % MINUTES_PER_DAY
+    minutes = torch.cat([future.minute_of_day, end])
+    severities = torch.cat([future.modulators, future.modulators[-1:]])
+    factors = torch.stack(rhythm(minutes, severities, p), dim=1)
+    exertion = future.amounts_per_min[:, INPUTS.index("exertion")]
+    read = surroundings(future.minute_of_day, exertion)
+    return [
+        Acting(*each)
+        for each in zip(future.amounts_per_min, factors[:-1], factors[1:], read, strict=True)
+    ]
+
+
+def person_of(p: BodyParameters, fixed: Tensor) -> Person:
+    """What a step needs of parameters, and `fixed` (R, B) of plan and embedding."""
+    return Person(
+        rates_of_emptying(p),
+        torch.stack(readings(p)),
+        torch.stack(constants(p)),
+        p.sensor_delay_min.reciprocal(),
+        fixed,
+    )
+
+
+def state_of(
+    body: Tensor, latent: Tensor, acting: Acting, person: Person, weights: ResidualWeights | None
+) -> State:
+    """A body (S, B) and its latent state (Z, B), about to take its first step."""
+    driven, core = len(DRIVEN), len(Core._fields)
+    drawn_to = latent
+    if weights is not None:
+        context = person.fixed + torch.mm(weights.surroundings, acting.surroundings)
+        drawn_to = target(read(latent, context, weights)[0], weights)
+    parts = (body[:driven], body[driven : driven + core], body[-2], body[-1], latent, drawn_to)
+    # Tensors of their own, as every step returns them: a compiled step depends on the layout.
+    return State(*(part.clone(memory_format=torch.contiguous_format) for part in parts))
+
+
+def body_of(state: State) -> Tensor:
+    """(S, B) in the order of `COMPARTMENTS`."""
+    outside = torch.stack([state.interstitial_mg_dl, state.low_memory])
+    return torch.cat([state.driven, state.core, outside])
+
+
+def step(
+    state: State,
+    acting: Acting,
+    person: Person,
+    weights: ResidualWeights | None,
+) -> State:
+    """The state one step later, by Runge-Kutta's fourth order.
+
+    What is driven and the latent state do not read glucose, so each is carried over the step on its
+    own, and glucose sees them change evenly between its ends.
+
+    Args:
+        state: Where to start.
+        acting: What acts.
+        person: Who they are.
+        weights: Of the residual; None leaves the body alone.
+    """
+    reads, c = Readings(*person.readings.unbind(0)), Constants(*person.constants.unbind(0))
+    routing, entry = ROUTING.to(state.driven), ENTRY.to(state.driven)
+    filled = torch.mm(entry, acting.amounts_per_min) * STEP_MIN
+    driven = advance(state.driven, person.rates_per_min * STEP_MIN, filled, routing)
+    begin = signals(state.driven, Rhythm(*acting.before.unbind(0)), reads)
+    end = signals(driven, Rhythm(*acting.after.unbind(0)), reads)
+    third = Signals(*(torch.lerp(a, b, 1 / 3) for a, b in zip(begin, end, strict=True)))
+    two_thirds = Signals(*(torch.lerp(a, b, 2 / 3) for a, b in zip(begin, end, strict=True)))
+    at = {0.0: begin, 1 / 3: third, 2 / 3: two_thirds, 1.0: end}
+    response = heed(state.low_memory)
+
+    latent, drawn_to = state.latent, state.drawn_to
+    if weights is not None:
+        context = person.fixed + torch.mm(weights.surroundings, acting.surroundings)
+        for_drift, flux_begin = read(latent, context, weights)
+        drawn_to = target(for_drift, weights)
+        # Second order with one evaluation: half a step on, as its last change continues.
+        middle = 1.5 * drawn_to - 0.5 * state.drawn_to
+        latent = middle + (latent - middle) * torch.exp(-STEP_MIN * weights.rate_per_min)
+        _, flux_end = read(latent, context, weights)
+
+    def field(share: float, core: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        missed = None
+        if weights is not None:
+            missed = flux(core[0], torch.lerp(flux_begin, flux_end, share), weights)
+        return core_rates(Core(*core), at[share], response, c, missed)
+
+    core = rk4_step(field, state.core.unbind(0), STEP_MIN)
+    before, after = concentration(state.core[0]), concentration(core[0])
+    return State(
+        driven,
+        torch.stack(core),
+        interstitial_after(
+            state.interstitial_mg_dl, before, after, person.sensor_rate_per_min * STEP_MIN
+        ),
+        low_memory_after(state.low_memory, before),
+        latent,
+        drawn_to,
+    )
+
+
+def adaptive(
+    state: State, acting: Acting, person: Person, weights: ResidualWeights | None
+) -> State:
+    """The same step as one vector field, solved adaptively and tight, to check against."""
+    reads, c = Readings(*person.readings.unbind(0)), Constants(*person.constants.unbind(0))
+    routing, entry = ROUTING.to(state.driven), ENTRY.to(state.driven)
+    filled = torch.mm(entry, acting.amounts_per_min)
+
+    def field(share: float, parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        s = State(*parts)
+        clock = Rhythm(*torch.lerp(acting.before, acting.after, share).unbind(0))
+        core = Core(*s.core.unbind(0))
+        glucose = concentration(core.plasma_mg_kg)
+        missed, slope = None, torch.zeros_like(s.latent)
+        if weights is not None:
+            context = person.fixed + torch.mm(weights.surroundings, acting.surroundings)
+            for_drift, for_flux = read(s.latent, context, weights)
+            missed = flux(core.plasma_mg_kg, for_flux, weights)
+            slope = (target(for_drift, weights) - s.latent) * weights.rate_per_min
+        rates = core_rates(core, signals(s.driven, clock, reads), heed(s.low_memory), c, missed)
+        return State(
+            torch.addmm(filled, routing, person.rates_per_min * s.driven),
+            torch.stack(rates),
+            interstitial_rate(s.interstitial_mg_dl, glucose, person.sensor_rate_per_min),
+            (below(glucose, ADRENALINE_BELOW_MG_DL) - s.low_memory) / LOW_MEMORY_MIN,
+            slope,
+            torch.zeros_like(s.drawn_to),
+        )
+
+    return State(*adaptive_step(field, state, STEP_MIN))
+
+
+Step = Callable[[State, Acting, Person, ResidualWeights | None], State]
+
+
+@functools.cache
+def compiled_step(columns: int) -> Step:
+    """`step` compiled for this machine and for so many people side by side.
+
+    The first call takes a minute and pays where many follow: in training, a service, a study.
+    For other numbers of people, and where no compiler is at hand, it is `step` itself.
+    """
+    try:
+        torch.compile(torch.sin)(torch.zeros(1))
+    except Exception as error:  # whatever a missing or broken compiler may raise
+        _LOG.warning("no compiler at hand, steps are slower: %s", str(error).splitlines()[0])
+        return step
+    # Without the matcher, which turns sums into products with a copied bias.
+    compiled: Step = torch.compile(
+        step, fullgraph=True, dynamic=False, options={"pattern_matcher": False}
+    )
+
+    def advance(
+        state: State, acting: Acting, person: Person, weights: ResidualWeights | None
+    ) -> State:
+        chosen = compiled if state.driven.shape[1] == columns else step
+        return chosen(state, acting, person, weights)
+
+    return advance

@@ -1,0 +1,58 @@
+"""Inputs: what acts on a body, step by step, in the order in which physiology takes it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from torch import Tensor
+
+from hybridtwin.physiology.body import INPUTS
+from hybridtwin.physiology.exercise import sprint
+from hybridtwin.timeline import CHANNEL, MODULATORS
+from hybridtwin.units import STEP_MIN
+
+# The last two are made from vitals and statements, the others are channels.
+_COLUMNS: Final = [CHANNEL[name] for name in (*INPUTS[:-2], "stated_exertion", "stated_sprint")]
+_MODULATORS: Final = [CHANNEL[name] for name in MODULATORS]
+_BOLUS, _MONOMER = INPUTS.index("bolus_u"), INPUTS.index("monomer_u")
+
+
+@dataclass(frozen=True)
+class Future:
+    """What will act on the body.
+
+    Attributes:
+        amounts_per_min: (H, m, B) in the order of `INPUTS`, a row per step.
+        modulators: (H, 4, B) severities, 0 to 1.
+        minute_of_day: (H, B) as each step begins.
+        is_open: (B,) 1 where the plan is open.
+    """
+
+    amounts_per_min: Tensor
+    modulators: Tensor
+    minute_of_day: Tensor
+    is_open: Tensor
+
+
+def acting_inputs(values: Tensor, exertion: Tensor, basal_u_min: Tensor) -> Tensor:
+    """Inputs per minute (..., m), in the order of `INPUTS`.
+
+    A failing infusion site keeps its share of the pump's basal and of rapid boluses.
+
+    Args:
+        values: (..., C) channels, amounts per step, as in `Timeline`.
+        exertion: (...) from 0 to 1.
+        basal_u_min: (...) pump basal, U/min.
+    """
+    # A channel at a time lies together in memory.
+    amounts = values.movedim(-1, 0)[_COLUMNS].movedim(0, -1) / STEP_MIN
+    arrives = 1 - values[..., CHANNEL["site_loss"]]
+    amounts[..., _BOLUS] = (amounts[..., _BOLUS] + basal_u_min) * arrives
+    amounts[..., _MONOMER] *= arrives
+    amounts[..., -2] = exertion
+    amounts[..., -1] = sprint(exertion, values[..., CHANNEL["stated_sprint"]])
+    return amounts
+
+
+def modulators(values: Tensor) -> Tensor:
+    """(..., 4) severity of illness, stress, short sleep and luteal phase, 0 to 1."""
+    return values[..., _MODULATORS]
