@@ -8,7 +8,7 @@ READY := .venv/.ready
 DEMO := demo/.made-$(shell date +%F)
 TORCH := torch==2.13.0
 
-.PHONY: help setup browser test lint demo lock clean
+.PHONY: help setup browser test lint demo bench lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test    lint, types and tests"
 	@echo "make lint    lint and types alone"
 	@echo "make setup   the environment in .venv alone"
+	@echo "make bench   speeds beside those of peers, into bench.json"
 	@echo "make lock    write constraints.txt anew, with the newest versions"
 	@echo "make clean   remove .venv, demo and caches"
 
@@ -54,6 +55,15 @@ $(DEMO): hybridtwin/data/population/twin.json | $(READY)
 	$(BIN)/hybridtwin personalise --records demo/records --out demo/twins --no-log
 	touch $@
 
+bench: $(READY) .venv-bench/.ready
+	$(BIN)/python -m tests.bench
+
+# simglucose, which cannot live beside this project: it needs an old setuptools.
+.venv-bench/.ready:
+	test -x .venv-bench/bin/pip || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet simglucose==0.2.11 'setuptools<81'
+	touch $@
+
 lock:
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
@@ -65,5 +75,5 @@ lock:
 	rm -rf build/lock
 
 clean:
-	rm -rf .venv demo build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-bench demo build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

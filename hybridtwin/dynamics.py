@@ -6,7 +6,7 @@ the memory of lows follow. Every tensor has people in its last dimension.
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -242,12 +242,30 @@ def adaptive(
 Step = Callable[[State, Acting, Person, ResidualWeights | None], State]
 
 
+Walk = Callable[[State, Sequence[Acting], Person, ResidualWeights | None], Tensor]
+
+
+def walk(
+    state: State,
+    acts: Sequence[Acting],
+    person: Person,
+    weights: ResidualWeights | None,
+    advance: Step = step,
+) -> Tensor:
+    """(B, H) sensor glucose in mg/dL at the end of every step."""
+    path = []
+    for acting in acts:
+        state = advance(state, acting, person, weights)
+        path.append(state.interstitial_mg_dl)
+    return torch.stack(path, dim=1)
+
+
 @functools.cache
 def compiled_step(columns: int) -> Step:
-    """`step` compiled for this machine and for so many people side by side.
+    """`step` compiled by torch for this machine and for so many people side by side.
 
-    The first call takes a minute and pays where many follow: in training, a service, a study.
-    For other numbers of people, and where no compiler is at hand, it is `step` itself.
+    It keeps gradients, for training; the first call takes a minute. For other numbers of people,
+    and where no compiler is at hand, it is `step` itself.
     """
     try:
         torch.compile(torch.sin)(torch.zeros(1))

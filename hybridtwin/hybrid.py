@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from hybridtwin.dynamics import Step, person_of, state_of, step, what_acts
+from hybridtwin.dynamics import Walk, person_of, state_of, walk, what_acts
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.history import History
 from hybridtwin.inputs import Future, acting_inputs, modulators
@@ -158,24 +158,20 @@ class HybridModel(nn.Module):
         body = torch.cat([driven, torch.stack([*core, reading, lows])])
         return Present(body, start.latent, start.context, people)
 
-    def roll(self, present: Present, future: Future, advance: Step = step) -> Tensor:
+    def roll(self, present: Present, future: Future, walk: Walk = walk) -> Tensor:
         """Sensor glucose (B, H) in mg/dL at the end of each coming step.
 
         Args:
             present: Where to start.
             future: What acts.
-            advance: How to take a step: `step`, the same compiled, or `adaptive`.
+            walk: How to take the steps; see `dynamics` and `native`.
         """
         p = present.people.values()
         person = person_of(p, self.residual.fixed(future.is_open, present.people.embedding))
         weights = self.residual.weights()
         acts = what_acts(future, p)
         state = state_of(present.body, present.latent.T, acts[0], person, weights)
-        path = []
-        for acting in acts:
-            state = advance(state, acting, person, weights)
-            path.append(state.interstitial_mg_dl)
-        return torch.stack(path, dim=1)
+        return walk(state, acts, person, weights)
 
     def log_quantiles(self, present: Present, is_open: Tensor, minutes: Tensor) -> Tensor:
         """(B, H, Q) quantiles of log(sensor glucose / trajectory) at horizons (H,) in minutes."""

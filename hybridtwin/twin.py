@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from hybridtwin.belief import Belief
-from hybridtwin.dynamics import Step, step
+from hybridtwin.dynamics import Walk, walk
 from hybridtwin.errors import PlanError
 from hybridtwin.events import Activity, Condition, Dose, Glucagon, Meal, Profile
 from hybridtwin.forecast import Forecast
@@ -72,13 +72,13 @@ class Twin:
         config: What it is.
         model: Shared weights.
         person: One row: embedding and parameter scores.
-        advance: How it takes a step: `step`, or the same compiled, where many forecasts follow.
+        walk: How it takes steps: by torch, or by machine code, where many forecasts follow.
     """
 
     config: TwinConfig
     model: HybridModel
     person: People
-    advance: Step = step
+    walk: Walk = walk
 
     def believe(
         self,
@@ -153,7 +153,7 @@ class Twin:
 
             def trajectory(plan: Plan) -> Tensor:
                 future = _future(plan, belief, count)
-                return self.model.roll(belief.present, future, self.advance)
+                return self.model.roll(belief.present, future, self.walk)
 
             noise = {
                 mode: self._noise(belief, trajectory(Plan(name=mode, mode=mode)), mode, seed)

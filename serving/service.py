@@ -8,11 +8,11 @@ import bentoml
 import pandas as pd
 import torch
 
-from hybridtwin.dynamics import compiled_step
 from hybridtwin.events import GlucoseReading, Profile
+from hybridtwin.native import native_walk
 from hybridtwin.record import from_events
 from hybridtwin.registry import load_twin
-from hybridtwin.twin import MEMBERS, Twin
+from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN
 from serving.api import app
 from serving.doors import guarded
@@ -42,7 +42,7 @@ class HybridTwin:
 
 def _compile(twin: Twin) -> None:
     """Put a compiled twin in the place of the one that answers meanwhile."""
-    fast = replace(twin, advance=compiled_step(MEMBERS))
+    fast = replace(twin, walk=native_walk())
     _warm_up(fast)
     app.state.twin = fast
 

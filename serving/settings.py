@@ -36,8 +36,8 @@ class Settings(BaseModel):
 
     compiled: bool = Field(
         True,
-        description="Whether to compile the model in the background, a minute of one core, so that "
-        "answers come several times faster from then on.",
+        description="Whether to compile the model in the background, so that answers come several "
+        "times faster after the first half minute.",
     )
 
     def as_environment(self) -> dict[str, str]:

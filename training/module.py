@@ -1,5 +1,6 @@
 """The Lightning module that trains the population twin."""
 
+import functools
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from hybridtwin.dynamics import compiled_step, step
+from hybridtwin.dynamics import Walk, compiled_step, walk
 from hybridtwin.errors import ModelError
 from hybridtwin.hybrid import (
     HybridModel,
@@ -119,7 +120,9 @@ class TwinTraining(lightning.LightningModule):
         self.clock_jitter_min = clock_jitter_min
         self.prior_weight = prior_weight
         self.spread_weight = spread_weight
-        self.advance = compiled_step(compiled_size) if compiled_size else step
+        self.walk: Walk = walk
+        if compiled_size:
+            self.walk = functools.partial(walk, advance=compiled_step(compiled_size))
         self.model = HybridModel(shape or ModelShape())
         self.embedding = nn.Parameter(torch.zeros(people, self.model.shape.embedding))
         self.scores = nn.Parameter(torch.zeros(people, len(NAMES)))
@@ -146,7 +149,7 @@ class TwinTraining(lightning.LightningModule):
         present = self.model.begin(batch.history, people, rows)
         theirs = people.rows(rows)
         future = what_followed(batch, is_open, usual_basal_u_min(batch.history, theirs.values()))
-        trajectory = self.model.roll(present, future, self.advance if self.training else step)
+        trajectory = self.model.roll(present, future, self.walk if self.training else walk)
         minutes = STEP_MIN * torch.arange(1.0, trajectory.shape[1] + 1)
         quantiles = self.model.log_quantiles(present, future.is_open, minutes)
         shift = present.people.scores - theirs.scores

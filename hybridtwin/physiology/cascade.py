@@ -54,7 +54,8 @@ class Cascade:
     @cached_property
     def routing(self) -> Tensor:
         """(n, n) content's rate of change per outflow."""
-        matrix = -torch.eye(len(self.rates))
+        with torch.inference_mode(False):  # made once, for forecasts and for training
+            matrix = -torch.eye(len(self.rates))
         index = {name: row for row, name in enumerate(self.rates)}
         for flow in self.flows:
             matrix[index[flow.target], index[flow.source]] += 1
@@ -63,7 +64,8 @@ class Cascade:
     @cached_property
     def entry(self) -> Tensor:
         """(n, m) content's rate of change per input."""
-        matrix = torch.zeros(len(self.rates), len(self.inputs))
+        with torch.inference_mode(False):
+            matrix = torch.zeros(len(self.rates), len(self.inputs))
         index = {name: row for row, name in enumerate(self.rates)}
         for column, targets in enumerate(self.inputs.values()):
             for target, share in targets:

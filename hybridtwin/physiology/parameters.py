@@ -60,7 +60,6 @@ def _prior(
 
 _HOVORKA = "Hovorka et al. 2004, Physiol. Meas. 25:905"
 _DALLA_MAN = "Dalla Man et al. 2007, IEEE TBME 54:1740"
-_DALLA_MAN_2014 = "Dalla Man et al. 2014, J. Diabetes Sci. Technol. 8:26"
 _PROFILE = "Visentin et al. 2015, Diabetes Technol. Ther. 17:1 (size of the daily variation)"
 _WIDE = "prior of this model, wide"
 
@@ -103,7 +102,7 @@ class BodyParameters:
     gut_time_min: Tensor = _prior("t_maxG", "min", 40, 0.3, 12, 150, f"{_HOVORKA}, table 1")
     stomach_time_min: Tensor = _prior("t_S", "min", 90, 0.3, 30, 240, "Gentilcore et al. 2006")
     carb_availability: Tensor = _prior("A_G", "1", 0.8, 0.1, 0.4, 1.0, f"{_HOVORKA}, table 1")
-    protein_time_min: Tensor = _prior("t_P", "min", 90, 0.25, 40, 240, "Paterson et al. 2016")
+    protein_time_min: Tensor = _prior("t_P", "min", 120, 0.25, 40, 240, "Paterson et al. 2016")
     protein_yield: Tensor = _prior("A_P", "g/g", 0.3, 0.3, 0.05, 0.6, "Paterson et al. 2016")
     fat_time_min: Tensor = _prior("t_F", "min", 150, 0.25, 60, 360, "Wolpert et al. 2013")
     fat_resistance_per_g: Tensor = _prior(
@@ -160,7 +159,13 @@ class BodyParameters:
         "Phi", "mU/L/min per mg/dL", 0.035, 0.4, 0.005, 0.2, _DALLA_MAN
     )
     incretin_gain: Tensor = _prior(
-        "g_inc", "1 per mg/kg/min", 0.2, 0.4, 0.02, 1, "Nauck et al. 1986, J. Clin. Endo. 63:492"
+        "g_inc",
+        "1 per mg/kg/min",
+        0.03,
+        0.4,
+        0.003,
+        0.3,
+        "Nauck et al. 1986, J. Clin. Endo. 63:492",
     )
 
     sensor_delay_min: Tensor = _prior("tau_s", "min", 7, 0.25, 2, 20, "Keenan et al. 2009")

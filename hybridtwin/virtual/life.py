@@ -19,6 +19,7 @@ from hybridtwin.units import STEP_MIN, steps
 from hybridtwin.virtual.days import Days, draw_days
 from hybridtwin.virtual.diary import Diary, to_record
 from hybridtwin.virtual.habits import Habits, Traits, draw_traits
+from hybridtwin.virtual.native import run
 from hybridtwin.virtual.patients import Array, Patients
 from hybridtwin.virtual.reactions import bolus, rescue, settings
 from hybridtwin.virtual.sensor import Sensor, draw_sensor, read
@@ -28,7 +29,6 @@ from hybridtwin.virtual.uva_padova import (
     EATING_RATE_G_MIN,
     basal_state,
     glucose_mg_dl,
-    step,
 )
 
 TIME_ZONE = "Europe/Berlin"
@@ -161,8 +161,11 @@ def _run(
         for m in range(minute, minute + STEP_MIN):
             eaten[m] = np.minimum(plate, EATING_RATE_G_MIN)
             plate = plate - eaten[m]
-            given[m] = basal_u_h[k] / 60 + (dose[k] if m == minute else 0)
-            state = step(state, eaten[m], given[m], sensitivity[k], patients)
+        now = slice(minute, minute + STEP_MIN)
+        given[now] = basal_u_h[k] / 60
+        given[minute] += dose[k]
+        constant = np.broadcast_to(sensitivity[k], (STEP_MIN, size))
+        _, state = run(state, eaten[now], given[now], patients, constant)
 
     truths = [
         Truth(

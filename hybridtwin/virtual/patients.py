@@ -7,6 +7,7 @@ parameters are those of Dalla Man, Rizza & Cobelli, IEEE TBME 54:1740 (2007), in
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from typing import Annotated, get_type_hints
 
@@ -77,6 +78,11 @@ class Patients:
     def group(self) -> tuple[str, ...]:
         """`adolescent`, `adult` or `child`, per patient."""
         return tuple(name.split("-")[0] for name in self.name)
+
+    @cached_property
+    def table(self) -> Array:
+        """All parameters (N, P), in the order of `PARAMETERS`."""
+        return np.stack([getattr(self, name) for name in PARAMETERS])
 
     def take(self, chosen: Sequence[int]) -> "Patients":
         """The patients at these positions, in this order; one may be taken more than once."""

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridtwin.virtual.habits import Habits, Traits
+from hybridtwin.virtual.native import run
 from hybridtwin.virtual.patients import Array, Patients
-from hybridtwin.virtual.uva_padova import basal_state, basal_u_min, glucose_mg_dl, simulate
+from hybridtwin.virtual.uva_padova import basal_state, basal_u_min
 
 BOLUS_STEP_U: Final = 0.05
 BOLUS_MAX_U: Final = 25.0
@@ -50,9 +51,8 @@ def fall_per_unit(patients: Patients) -> Array:
     dose, minutes = 0.1, 480
     insulin = np.tile(basal_u_min(patients), (minutes, 1))
     insulin[0] += dose
-    states = simulate(basal_state(patients), np.zeros_like(insulin), insulin, patients)
-    lowest = np.min([glucose_mg_dl(state, patients) for state in states], axis=0)
-    fall: Array = (patients.gpb / patients.vg - lowest) / dose
+    glucose, _ = run(basal_state(patients), np.zeros_like(insulin), insulin, patients)
+    fall: Array = (glucose[0] - glucose.min(axis=0)) / dose
     return fall
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from hybridtwin.units import STEP_MIN, steps
+from hybridtwin.virtual.native import run
 from hybridtwin.virtual.patients import Array, Patients, join
-from hybridtwin.virtual.uva_padova import State, glucose_mg_dl, simulate
+from hybridtwin.virtual.uva_padova import State
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,5 @@ def replay(
         ],
         axis=-1,
     ).repeat(STEP_MIN, axis=0)
-    states = simulate(state, carbs_g_min.T, insulin_u_min.T, patients, sensitivity)
-    on_grid = [one for minute, one in enumerate(states) if minute % STEP_MIN == 0]
-    return np.stack([glucose_mg_dl(one, patients) for one in on_grid], axis=-1)
+    glucose, _ = run(state, carbs_g_min.T, insulin_u_min.T, patients, sensitivity)
+    return glucose[::STEP_MIN].T

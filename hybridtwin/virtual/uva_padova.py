@@ -8,7 +8,7 @@ except where glucose runs out: there simglucose stands still for ever, here gluc
 Nothing of the twin's own physiology is used: these patients are what the twin is tested against.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -91,65 +91,76 @@ def glucose_mg_dl(state: State, patients: Patients) -> Array:
     return glucose
 
 
-def derivative(
-    x: Array,
-    meal_mg: Array,
-    carbs_g_min: Array,
-    insulin_u_min: Array,
-    sensitivity: Array,
-    patients: Patients,
-) -> Array:
-    """Rates of change of the compartments, per minute.
+def digestion(x: Array, meal_mg: Array, carbs_g_min: Array, patients: Patients) -> Array:
+    """Rates of change of stomach and gut, per minute.
 
     Args:
-        x: (13, P) compartments.
+        x: (3, P) the first three compartments.
         meal_mg: (P,) size of the meal being digested.
         carbs_g_min: (P,) carbohydrate being eaten.
+        patients: P patients.
+
+    Returns:
+        (3, P) mg/min.
+    """
+    p = patients
+    solid, liquid, gut = x
+    # Emptying slows in the middle of a meal (Dalla Man 2006, eq. 9-11, where the two logistic
+    # functions are written as hyperbolic tangents).
+    left = (solid + liquid) / np.maximum(meal_mg, 1e-9)
+    full = 1 / (1 + np.exp(5 / (1 - p.b) * (p.b - left)))
+    empty = 1 / (1 + np.exp(5 / p.d * (left - p.d)))
+    ground = p.kmax * solid
+    emptied = (p.kmin + (p.kmax - p.kmin) * (full + empty)) * liquid
+
+    rate = np.empty_like(x)
+    rate[0] = MG_PER_G * carbs_g_min - ground
+    rate[1] = ground - emptied
+    rate[2] = emptied - p.kabs * gut
+    return rate
+
+
+def metabolism(
+    x: Array, gut_mg: Array, insulin_u_min: Array, sensitivity: Array, patients: Patients
+) -> Array:
+    """Rates of change of everything behind the gut, per minute.
+
+    Args:
+        x: (10, P) the compartments from plasma glucose on.
+        gut_mg: (P,) glucose in the gut.
         insulin_u_min: (P,) rapid insulin being given under the skin.
         sensitivity: (P,) factor on insulin's action on uptake and liver, 1 as published.
         patients: P patients.
 
     Returns:
-        (13, P) in units of `COMPARTMENTS` per minute.
+        (10, P) in units of `COMPARTMENTS` per minute.
     """
     p = patients
-    solid, liquid, gut, gp, gt, ip, action, delayed, liver, il, skin1, skin2, sensed = x
-    insulin = insulin_u_min * PMOL_PER_U / p.bw
-
-    # Emptying slows in the middle of a meal (Dalla Man 2006, eq. 9-11).
-    meal = np.maximum(meal_mg, 1e-9)
-    stomach = solid + liquid
-    falling = np.tanh(5 / (2 * meal * (1 - p.b)) * (stomach - p.b * meal))
-    rising = np.tanh(5 / (2 * meal * p.d) * (stomach - p.d * meal))
-    emptying = p.kmin + (p.kmax - p.kmin) / 2 * (falling - rising + 2)
-    emptied = emptying * liquid
-    absorbed = p.kabs * gut
-
-    appearance = p.f * absorbed / p.bw
+    gp, gt, ip, action, delayed, liver, il, skin1, skin2, sensed = x
+    appearance = p.f * p.kabs / p.bw * gut_mg
     production = np.maximum(p.kp1 - p.kp2 * gp - sensitivity * p.kp3 * liver, 0)
     excretion = p.ke1 * np.maximum(gp - p.ke2, 0)
     exchange = p.k1 * gp - p.k2 * gt
     uptake = (p.vm0 + sensitivity * p.vmx * action) * gt / (p.km0 + gt)
-    plasma_insulin = ip / p.vi
+    insulin = ip / p.vi
 
     rate = np.empty_like(x)
-    rate[0] = MG_PER_G * carbs_g_min - p.kmax * solid
-    rate[1] = p.kmax * solid - emptied
-    rate[2] = emptied - absorbed
-    rate[3] = production + appearance - p.fsnc - excretion - exchange
-    rate[4] = exchange - uptake
-    rate[5] = p.m1 * il - (p.m2 + p.m4) * ip + p.ka1 * skin1 + p.ka2 * skin2
-    rate[6] = p.p2u * (plasma_insulin - p.ib - action)
-    rate[7] = p.ki * (plasma_insulin - delayed)
-    rate[8] = p.ki * (delayed - liver)
-    rate[9] = p.m2 * ip - (p.m1 + p.m30) * il
-    rate[10] = insulin - (p.ka1 + p.kd) * skin1
-    rate[11] = p.kd * skin1 - p.ka2 * skin2
-    rate[12] = p.ksc * (gp - sensed)
-    # Uptake without insulin goes on at any glucose; what is not there cannot be taken up.
-    if x[3:5].min() <= 0:
-        rate[3:5] = np.where(x[3:5] > 0, rate[3:5], np.maximum(rate[3:5], 0))
+    rate[0] = _while_any(gp, production + appearance - p.fsnc - excretion - exchange)
+    rate[1] = _while_any(gt, exchange - uptake)
+    rate[2] = p.m1 * il - (p.m2 + p.m4) * ip + p.ka1 * skin1 + p.ka2 * skin2
+    rate[3] = p.p2u * (insulin - p.ib - action)
+    rate[4] = p.ki * (insulin - delayed)
+    rate[5] = p.ki * (delayed - liver)
+    rate[6] = p.m2 * ip - (p.m1 + p.m30) * il
+    rate[7] = PMOL_PER_U / p.bw * insulin_u_min - (p.ka1 + p.kd) * skin1
+    rate[8] = p.kd * skin1 - p.ka2 * skin2
+    rate[9] = p.ksc * (gp - sensed)
     return rate
+
+
+def _while_any(amount: Array, rate: Array) -> Array:
+    """Uptake without insulin goes on at any glucose, but what is not there cannot be taken up."""
+    return np.where(amount > 0, rate, np.maximum(rate, 0))
 
 
 def step(
@@ -161,6 +172,9 @@ def step(
 ) -> State:
     """The bodies one minute later (Runge-Kutta of order 4, inputs constant over the minute).
 
+    The stomach takes half-minute steps: while a meal is being eaten, its emptying can change too
+    fast for a minute.
+
     Args:
         state: P bodies.
         carbs_g_min: (P,) carbohydrate eaten in this minute.
@@ -169,15 +183,31 @@ def step(
         patients: P patients.
     """
     eats = carbs_g_min > 0
-    x = state.compartments
-    begun = np.where(eats & (state.eating == 0), x[0] + x[1], state.meal_mg)
+    begin, body = state.compartments[:3], state.compartments[3:]
+    begun = np.where(eats & (state.eating == 0), begin[0] + begin[1], state.meal_mg)
     meal = begun + MG_PER_G * carbs_g_min
-    inputs = (meal, carbs_g_min, insulin_u_min, sensitivity, patients)
-    a = derivative(x, *inputs)
-    b = derivative(x + a / 2, *inputs)
-    c = derivative(x + b / 2, *inputs)
-    d = derivative(x + c, *inputs)
-    return State(x + (a + 2 * (b + c) + d) / 6, meal, eats.astype(np.float64))
+
+    def digest(x: Array, _: int) -> Array:
+        return digestion(x, meal, carbs_g_min, patients)
+
+    middle = _runge_kutta(digest, begin, 0.5)
+    end = _runge_kutta(digest, middle, 0.5)
+    gut = begin[2], middle[2], end[2]
+
+    def metabolise(x: Array, moment: int) -> Array:
+        return metabolism(x, gut[moment], insulin_u_min, sensitivity, patients)
+
+    compartments = np.concatenate([end, _runge_kutta(metabolise, body, 1)])
+    return State(compartments, meal, np.where(eats, 1.0, 0.0))
+
+
+def _runge_kutta(rate: Callable[[Array, int], Array], x: Array, minutes: float) -> Array:
+    """`x` some minutes later; `rate` at the step's beginning (0), middle (1) and end (2)."""
+    a = rate(x, 0)
+    b = rate(x + minutes / 2 * a, 1)
+    c = rate(x + minutes / 2 * b, 1)
+    d = rate(x + minutes * c, 2)
+    return x + minutes / 6 * (a + 2 * (b + c) + d)
 
 
 def simulate(
