@@ -136,6 +136,9 @@ def _put_glucose(
 ) -> NDArray[np.bool_]:
     """Mean of the readings nearest to each grid point, CGM only where there is any."""
     rows = record.glucose
+    original = np.zeros(len(values), dtype=bool)
+    if rows.empty:
+        return original
     if (rows["source"] == "cgm").any():
         rows = rows[rows["source"] == "cgm"]
     at = ((rows["time"] - start) / _STEP).round().astype(int)
@@ -144,7 +147,6 @@ def _put_glucose(
     column = CHANNEL["glucose_mg_dl"]
     values[mean.index, column] = mean["mg_dl"]
     known[mean.index, column] = True
-    original = np.zeros(len(values), dtype=bool)
     original[mean.index] = ~mean["interpolated"].to_numpy(dtype=bool)
     return original
 
@@ -152,7 +154,10 @@ def _put_glucose(
 def _put_insulin(
     record: Record, start: pd.Timestamp, values: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> None:
+    known[:, _columns(*BOLUS)] = _logged(record, "bolus", start, len(values))[:, None]
     rows = record.insulin
+    if rows.empty:
+        return
     long = rows["kind"].isin(_LONG_KINDS)
     from_pump = (rows["purpose"] == "basal") & ~long
     pump, injected = rows[from_pump], rows[long]
@@ -167,15 +172,16 @@ def _put_insulin(
     cover(pump["time"], pump_ends, start, covered)
     cover(injected["time"], injected["time"] + LONG_ACTING_COVERS, start, covered)
     known[:, _columns("basal_u", *LONG_ACTING)] = covered[:, None]
-    known[:, _columns(*BOLUS)] = _logged(record, "bolus", start, len(values))[:, None]
 
 
 def _put_meals(
     record: Record, start: pd.Timestamp, values: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> None:
-    rows = record.meals.assign(duration_min=0.0)
     logged = _logged(record, "meals", start, len(values))
     known[:, _columns(*CARBS, "fat_g", "protein_g", "alcohol_g")] = logged[:, None]
+    if record.meals.empty:
+        return
+    rows = record.meals.assign(duration_min=0.0)
     carbs, fat, protein, fibre, index = (
         rows[name].to_numpy(dtype=float)
         for name in ("carbs_g", "fat_g", "protein_g", "fibre_g", "glycaemic_index")
@@ -195,9 +201,9 @@ def _put_meals(
 def _put_glucagon(
     record: Record, start: pd.Timestamp, values: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> None:
+    known[:, CHANNEL["glucagon_ug"]] = True  # rare, and nobody forgets it
     rows = record.glucagon.assign(duration_min=0.0)
     spread(rows, "dose_ug", start, values[:, CHANNEL["glucagon_ug"]])
-    known[:, CHANNEL["glucagon_ug"]] = True  # rare, and nobody forgets it
 
 
 def _put_activity(
@@ -251,8 +257,10 @@ def _put_conditions(
 
 def _logged(record: Record, log: str, start: pd.Timestamp, length: int) -> NDArray[np.bool_]:
     """(T,) whether a log was kept."""
-    spans = record.logged[record.logged["channel"] == log]
     covered = np.zeros(length, dtype=bool)
+    if record.logged.empty:
+        return covered
+    spans = record.logged[record.logged["channel"] == log]
     cover(spans["start"], spans["end"] + _STEP, start, covered)
     return covered
 

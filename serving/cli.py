@@ -51,15 +51,15 @@ def serve(
     _check_port(host, port)
     from hybridtwin.ask import read_time
     from hybridtwin.registry import load_twin  # slow to import, as is BentoML
-    from serving.settings import Settings, from_environment
+    from serving.settings import from_environment
 
     settings = from_environment()
-    settings = Settings(
-        model=model or settings.model,
-        clinic=clinic or settings.clinic,
-        now=read_time(now, "--now").to_pydatetime() if now else settings.now,
-        likely_low=settings.likely_low,
-        watch=settings.watch,
+    settings = settings.model_copy(
+        update={
+            "model": model or settings.model,
+            "clinic": clinic or settings.clinic,
+            "now": read_time(now, "--now").to_pydatetime() if now else settings.now,
+        }
     )
     load_twin(settings.model)  # fail here with plain words, not later in a worker
     if settings.clinic is not None:

@@ -40,8 +40,8 @@ Three openly licensed sets of recordings of adults with type 1 diabetes, each un
 
 They were imported with the project's importers, which mend and count the faults of the files. Only
 the first 80 % of each participant's time was read in training, of which the last tenth served to
-watch progress and to choose between two settings of regularisation. Changes made to the data: unit
-conversion, removal of duplicates and of impossible values, a 5-minute grid; see the importers.
+watch progress. Changes made to the data: unit conversion, removal of duplicates and of impossible
+values, a 5-minute grid; see the importers.
 
 ## How it was scored
 """
@@ -125,9 +125,8 @@ def _comparison(before: dict[str, Any], now: dict[str, Any], path: Path) -> str:
     horizons = [f"{horizon} min" for horizon in ratio.columns]
     lines = [
         "\n## Against the version before\n",
-        f"\nError of this version over that of code {before['code_version']} "
+        f"Error of this version over that of code {before['code_version']} "
         f"({before['created'][:10]}), on the same windows; below 1 is better.\n",
-        "",
         "| " + " | ".join(["cohort, model, metric", *horizons]) + " |",
         "|---" * (len(horizons) + 1) + "|",
     ]
