@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from hybridtwin.belief import Belief
 from hybridtwin.events import Dose, InsulinKind, Meal, Profile
-from hybridtwin.hybrid import Future, Present
-from hybridtwin.physiology.body import COMPARTMENTS
+from hybridtwin.hybrid import People, Present
+from hybridtwin.inputs import Future
+from hybridtwin.physiology.body import COMPARTMENTS, INPUTS
 from hybridtwin.physiology.parameters import PARAMETERS
 from hybridtwin.plan import Plan
 from hybridtwin.registry import load_twin, untrained_twin
+from hybridtwin.timeline import LONG_ACTING
 from hybridtwin.trust import Trust
 from hybridtwin.twin import Twin
 
@@ -38,37 +40,63 @@ def twin(request: pytest.FixtureRequest) -> Twin:
     return load_twin() if request.param == "shipped" else boisterous_twin()
 
 
+LARGEST = {
+    **dict.fromkeys(LONG_ACTING, 30.0),
+    **dict.fromkeys(("hexamer_u", "depot_1_u", "depot_2_u"), 8.0),
+    **dict.fromkeys(("plasma_insulin_u", "uptake_effect_u", "liver_effect_u"), 1.5),
+    **dict.fromkeys((name for name in COMPARTMENTS if name.endswith("_g")), 60.0),
+    **dict.fromkeys((name for name in COMPARTMENTS if name.endswith("_ug")), 100.0),
+    **dict.fromkeys(("exertion", "recovery_1", "recovery_2", "sprint_1", "sprint_2"), 1.0),
+    "plasma_mg_kg": 700.0,
+    "tissue_mg_kg": 600.0,
+    "glucagon_pg_ml": 50.0,
+    "adrenaline": 0.5,
+    "interstitial_mg_dl": 380.0,
+    "low_memory": 0.2,
+}
+"""Compartments far from rest; without insulin of their own, as in type 1 diabetes."""
+INSULIN = tuple(name for name in INPUTS if name.endswith("_u"))
+CARBS = tuple(name for name in INPUTS if name.endswith("carbs_g"))
+
+
 def random_present(twin: Twin, count: int, seed: int) -> Present:
     """Beliefs far wider than any encoder gives: bodies, parameters, latent states, people."""
     g = torch.Generator().manual_seed(seed)
     shape = twin.config.shape
-    body = torch.rand(len(COMPARTMENTS), count, generator=g)
-    upper = torch.tensor([8, 8, 30, 30, 60, 60, 60, 60, 60, 1, 700, 600, 380.0])
-    body = body * upper.unsqueeze(-1)
-    body[10:] += 40
+    upper = torch.tensor([LARGEST.get(name, 0.0) for name in COMPARTMENTS])
+    body = torch.rand(len(COMPARTMENTS), count, generator=g) * upper.unsqueeze(-1)
+    for name in ("plasma_mg_kg", "tissue_mg_kg", "interstitial_mg_dl"):
+        body[COMPARTMENTS.index(name)] += 40
     return Present(
         body=body,
-        scores=1.5 * torch.randn(count, len(PARAMETERS), generator=g),
         latent=2 * torch.rand(count, shape.latent, generator=g) - 1,
         context=2 * torch.rand(count, shape.context, generator=g) - 1,
-        embedding=torch.randn(count, shape.embedding, generator=g),
-        weight_kg=15 + 100 * torch.rand(count, generator=g),
+        people=People(
+            embedding=torch.randn(count, shape.embedding, generator=g),
+            scores=1.5 * torch.randn(count, len(PARAMETERS), generator=g),
+            weight_kg=15 + 100 * torch.rand(count, generator=g),
+            beta_cells=torch.zeros(count),
+        ),
     )
 
 
 def random_future(count: int, seed: int) -> Future:
     g = torch.Generator().manual_seed(seed)
+    amounts = torch.zeros(HORIZON_STEPS, len(INPUTS), count)
 
     def sparse(scale: float) -> torch.Tensor:
         hit = torch.rand(HORIZON_STEPS, count, generator=g) < 0.05
         return scale * hit * torch.rand(HORIZON_STEPS, count, generator=g)
 
+    usual = {"bolus_u": 1.0, "nph_u": 2.0, "carbs_g": 10.0, "fat_g": 5.0, "protein_g": 5.0}
+    for name, scale in usual.items():
+        amounts[:, INPUTS.index(name)] = sparse(scale)
+    amounts[:, INPUTS.index("bolus_u")] += 0.03 * torch.rand(1, count, generator=g)
+    amounts[:, INPUTS.index("exertion")] = torch.rand(HORIZON_STEPS, count, generator=g)
     start = 1440 * torch.rand(count, generator=g)
     return Future(
-        rapid_u_min=sparse(1.0) + 0.03 * torch.rand(1, count, generator=g),
-        long_u_min=sparse(2.0),
-        carbs_g_min=sparse(10.0),
-        exertion=torch.rand(HORIZON_STEPS, count, generator=g),
+        amounts_per_min=amounts,
+        modulators=torch.rand(HORIZON_STEPS, 4, count, generator=g),
         minute_of_day=(start + 5 * torch.arange(HORIZON_STEPS).unsqueeze(-1)) % 1440,
         is_open=(torch.rand(count, generator=g) < 0.5).float(),
     )
@@ -93,16 +121,15 @@ def test_sign_over_640_random_beliefs_parameters_and_plans(
     usual = means(twin, present, future)
     assert torch.isfinite(usual).all()
 
-    def raised(name: str, amount_per_min: float) -> Future:
-        rows = getattr(future, name).clone()
-        rows[step] += amount_per_min
-        return replace(future, **{name: rows})
+    def change(name: str, amount_per_min: float) -> torch.Tensor:
+        amounts = future.amounts_per_min.clone()
+        amounts[step, INPUTS.index(name)] += amount_per_min
+        return means(twin, present, replace(future, amounts_per_min=amounts)) - usual
 
-    for name in ("rapid_u_min", "long_u_min"):
-        assert (means(twin, present, raised(name, units / 5)) - usual).max() <= TOLERANCE_MG_DL
-    assert (
-        means(twin, present, raised("carbs_g_min", grams / 5)) - usual
-    ).min() >= -TOLERANCE_MG_DL
+    for name in INSULIN:
+        assert change(name, units / 5).max() <= TOLERANCE_MG_DL, name
+    for name in CARBS:
+        assert change(name, grams / 5).min() >= -TOLERANCE_MG_DL, name
 
 
 NOW = pd.Timestamp("2026-03-01T18:02", tz="UTC")
