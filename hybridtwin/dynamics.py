@@ -25,7 +25,7 @@ from hybridtwin.physiology.body import (
     readings,
     signals,
 )
-from hybridtwin.physiology.cascade import advance
+from hybridtwin.physiology.cascade import advance, between
 from hybridtwin.physiology.clock import Rhythm, rhythm
 from hybridtwin.physiology.counterregulation import (
     ADRENALINE_BELOW_MG_DL,
@@ -37,14 +37,13 @@ from hybridtwin.physiology.counterregulation import (
 from hybridtwin.physiology.glucose import (
     Constants,
     Core,
-    Signals,
     concentration,
     constants,
     core_rates,
 )
 from hybridtwin.physiology.parameters import BodyParameters
 from hybridtwin.physiology.sensor import interstitial_after, interstitial_rate
-from hybridtwin.solver import adaptive_step, rk4_step
+from hybridtwin.solver import STAGES, adaptive_step, rk4_step
 from hybridtwin.units import STEP_MIN
 
 _LOG = logging.getLogger(__name__)
@@ -158,7 +157,7 @@ def step(
     """The state one step later, by Runge-Kutta's fourth order.
 
     What is driven and the latent state do not read glucose, so each is carried over the step on its
-    own, and glucose sees them change evenly between its ends.
+    own, and glucose sees them run smoothly between its ends.
 
     Args:
         state: Where to start.
@@ -168,13 +167,16 @@ def step(
     """
     reads, c = Readings(*person.readings.unbind(0)), Constants(*person.constants.unbind(0))
     routing, entry = ROUTING.to(state.driven), ENTRY.to(state.driven)
+    rates = person.rates_per_min * STEP_MIN
     filled = torch.mm(entry, acting.amounts_per_min) * STEP_MIN
-    driven = advance(state.driven, person.rates_per_min * STEP_MIN, filled, routing)
-    begin = signals(state.driven, Rhythm(*acting.before.unbind(0)), reads)
-    end = signals(driven, Rhythm(*acting.after.unbind(0)), reads)
-    third = Signals(*(torch.lerp(a, b, 1 / 3) for a, b in zip(begin, end, strict=True)))
-    two_thirds = Signals(*(torch.lerp(a, b, 2 / 3) for a, b in zip(begin, end, strict=True)))
-    at = {0.0: begin, 1 / 3: third, 2 / 3: two_thirds, 1.0: end}
+    driven = advance(state.driven, rates, filled, routing)
+    slope = filled + torch.mm(routing, rates * state.driven)
+    slope_after = filled + torch.mm(routing, rates * driven)
+    at = {}
+    for share in STAGES:
+        content = between(state.driven, driven, slope, slope_after, share)
+        clock = Rhythm(*torch.lerp(acting.before, acting.after, share).unbind(0))
+        at[share] = signals(content, clock, reads)
     response = heed(state.low_memory)
 
     latent, drawn_to = state.latent, state.drawn_to
@@ -193,13 +195,17 @@ def step(
             missed = flux(core[0], torch.lerp(flux_begin, flux_end, share), weights)
         return core_rates(Core(*core), at[share], response, c, missed)
 
-    core = rk4_step(field, state.core.unbind(0), STEP_MIN)
+    core, rates_before = rk4_step(field, state.core.unbind(0), STEP_MIN)
     before, after = concentration(state.core[0]), concentration(core[0])
     return State(
         driven,
         torch.stack(core),
         interstitial_after(
-            state.interstitial_mg_dl, before, after, person.sensor_rate_per_min * STEP_MIN
+            state.interstitial_mg_dl,
+            before,
+            after,
+            concentration(rates_before[0]) * STEP_MIN,
+            person.sensor_rate_per_min * STEP_MIN,
         ),
         low_memory_after(state.low_memory, before),
         latent,

@@ -1,6 +1,7 @@
 """One step of a vector field: fourth-order Runge-Kutta, or adaptive and tight to check against."""
 
 from collections.abc import Callable
+from typing import Final
 
 import torch
 import torchdiffeq
@@ -11,8 +12,15 @@ Field = Callable[[float, State], State]
 """Derivative per minute of a state, given how far into the step, 0 to 1."""
 
 
-def rk4_step(field: Field, state: State, step_min: float) -> State:
-    """Kutta's 3/8 rule (Hairer, Norsett & Wanner 1993, II.1), the scheme torchdiffeq calls rk4."""
+STAGES: Final = (0.0, 1 / 3, 2 / 3, 1.0)
+"""How far into a step `rk4_step` asks for a derivative."""
+
+
+def rk4_step(field: Field, state: State, step_min: float) -> tuple[State, State]:
+    """The state one step later, and its derivative per minute before.
+
+    Kutta's 3/8 rule (Hairer, Norsett & Wanner 1993, II.1), the scheme torchdiffeq calls rk4.
+    """
     h = step_min
     k1 = field(0.0, state)
     k2 = field(1 / 3, tuple(y + (h / 3) * a for y, a in zip(state, k1, strict=True)))
@@ -22,10 +30,11 @@ def rk4_step(field: Field, state: State, step_min: float) -> State:
     k4 = field(
         1.0, tuple(y + h * (a - b + c) for y, a, b, c in zip(state, k1, k2, k3, strict=True))
     )
-    return tuple(
+    after = tuple(
         y + (h / 8) * (a + 3 * (b + c) + d)
         for y, a, b, c, d in zip(state, k1, k2, k3, k4, strict=True)
     )
+    return after, k1
 
 
 def adaptive_step(field: Field, state: State, step_min: float, tolerance: float = 1e-7) -> State:

@@ -12,7 +12,8 @@ from torch import Tensor
 from hybridtwin.physiology import counterregulation, exercise, gut, insulin
 from hybridtwin.physiology.cascade import joined
 from hybridtwin.physiology.clock import Rhythm
-from hybridtwin.physiology.glucose import Core, Signals
+from hybridtwin.physiology.exercise import MUSCLE_CAPACITY_MG_KG_MIN
+from hybridtwin.physiology.glucose import Core, Signals, bounded
 from hybridtwin.physiology.parameters import BodyParameters
 
 ORGANS: Final = (insulin.CASCADE, gut.CASCADE, counterregulation.CASCADE, exercise.CASCADE)
@@ -85,7 +86,9 @@ def signals(driven: Tensor, rhythm: Rhythm, r: Readings) -> Signals:
         appearance=r.appearance_per_g * driven[ROW["gut_2_g"]]
         + r.protein_per_g * driven[ROW["protein_2_g"]],
         sprint=r.sprint * driven[ROW["sprint_2"]],
-        muscle=r.muscle * rhythm.muscle * driven[ROW["exertion"]],
+        muscle=bounded(
+            r.muscle * rhythm.muscle * driven[ROW["exertion"]], MUSCLE_CAPACITY_MG_KG_MIN
+        ),
         uptake_per_insulin=r.uptake_per_insulin * sensitivity,
         uptake_insulin=r.uptake_mu_l_per_u * driven[ROW["uptake_effect_u"]],
         restraint_per_insulin=r.liver_per_insulin * sensitivity,

@@ -101,6 +101,29 @@ def advance(
     return state
 
 
+def between(
+    begin: Tensor, end: Tensor, slope_begin: Tensor, slope_end: Tensor, share: float
+) -> Tensor:
+    """The compartments (n, B) within a step: Hermite's cubic through its ends.
+
+    Args:
+        begin: (n, B) as the step begins.
+        end: (n, B) as it ends.
+        slope_begin: (n, B) change per step as it begins.
+        slope_end: (n, B) and as it ends.
+        share: How far into the step, 0 to 1.
+    """
+    if share in (0, 1):
+        return end if share else begin
+    rest = 1 - share
+    return (
+        (rest * rest * (1 + 2 * share)) * begin
+        + (share * share * (1 + 2 * rest)) * end
+        + (share * rest * rest) * slope_begin
+        - (share * share * rest) * slope_end
+    )
+
+
 def transition(rates_per_step: Tensor, routing: Tensor) -> tuple[Tensor, Tensor]:
     """The same step as matrices.
 

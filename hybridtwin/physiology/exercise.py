@@ -17,6 +17,8 @@ RESTING_BPM: Final = 75.0
 MAXIMAL_BPM: Final = 185.0
 # Below a fifth of the heart-rate reserve it is daily life, not exercise.
 EXERTION_THRESHOLD: Final = 0.2
+# What working legs take up at the most; Romijn et al. 1993, Am. J. Physiol. 265:E380.
+MUSCLE_CAPACITY_MG_KG_MIN: Final = 12.0
 BRISK_STEPS_PER_MIN: Final = 120.0  # Tudor-Locke 2018: 100 moderate, 130 vigorous
 BRISK_EXERTION: Final = 0.5
 ANAEROBIC_FROM: Final = 0.8  # about the second lactate threshold; above it adrenaline surges

@@ -136,14 +136,18 @@ def production(glucose_mg_dl: Tensor, gain: Tensor, restraint: Tensor, c: Consta
     return c.liver_maximum * gain / (1 + restraint + glucose * c.liver_per_glucose)
 
 
+def bounded(wanted: Tensor, most: float) -> Tensor:
+    """What is wanted, and smoothly no more than `most`; far below that, what is wanted."""
+    share = (wanted * (1 / most)).square().square()
+    return wanted * torch.rsqrt(torch.sqrt(1 + share))
+
+
 def uptake_capacity(wanted: Tensor) -> Tensor:
     """(B,) what insulin lets tissue take up when glucose abounds, mg/kg/min.
 
     Proportional to insulin's action, and never above what the largest doses reach.
     """
-    # The fourth power leaves ordinary insulin levels as they are.
-    share = (wanted * (1 / UPTAKE_CAPACITY_MG_KG_MIN)).square().square()
-    return wanted * torch.rsqrt(torch.sqrt(1 + share))
+    return bounded(wanted, UPTAKE_CAPACITY_MG_KG_MIN)
 
 
 def renal_excretion(plasma_mg_kg: Tensor) -> Tensor:

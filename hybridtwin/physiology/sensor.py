@@ -15,16 +15,24 @@ def interstitial_rate(
 
 
 def interstitial_after(
-    interstitial_mg_dl: Tensor, plasma_before: Tensor, plasma_after: Tensor, steps_per_delay: Tensor
+    interstitial_mg_dl: Tensor,
+    plasma_before: Tensor,
+    plasma_after: Tensor,
+    slope_before: Tensor,
+    steps_per_delay: Tensor,
 ) -> Tensor:
-    """Interstitial glucose (B,) one step on: exact for plasma glucose that changes evenly.
+    """Interstitial glucose (B,) one step on: exact for plasma glucose that runs as a parabola.
 
     Args:
         interstitial_mg_dl: (B,) before the step.
         plasma_before: (B,) plasma glucose before the step, mg/dL.
         plasma_after: (B,) and after it.
+        slope_before: (B,) its change before the step, mg/dL per step.
         steps_per_delay: (B,) the step over the sensor's delay.
     """
-    keep = torch.exp(-steps_per_delay)
-    passed = (1 - keep) / steps_per_delay
-    return keep * interstitial_mg_dl + (passed - keep) * plasma_before + (1 - passed) * plasma_after
+    delay = 1 / steps_per_delay
+    bend = plasma_after - plasma_before - slope_before
+    lag_before = (slope_before - 2 * bend * delay) * delay
+    lag_after = lag_before + 2 * bend * delay
+    away = interstitial_mg_dl - plasma_before + lag_before
+    return plasma_after - lag_after + away * torch.exp(-steps_per_delay)

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hybridtwin.physiology.body import CASCADE, DRIVEN, INPUTS, ORGANS, rates_of_emptying
-from hybridtwin.physiology.cascade import Cascade, advance, transition
+from hybridtwin.physiology.cascade import Cascade, advance, between, transition
 from hybridtwin.physiology.sensor import interstitial_after, interstitial_rate
 from hybridtwin.physiology.steady import resting_gain
 from hybridtwin.physiology.warmup import driven_now
-from hybridtwin.solver import rk4_step
+from hybridtwin.solver import STAGES, rk4_step
 from hybridtwin.units import STEP_MIN
 from tests.hybridtwin.bodies import PRECISE, anyone, anything, seeds
 
@@ -59,6 +59,20 @@ def test_a_step_of_the_cascade_is_the_matrix_exponential(seed: int) -> None:
     )
     minute = advance(content, rates, per_min, ROUTING)
     torch.testing.assert_close(minute, exactly(rates, content, per_min, 1), rtol=1e-5, atol=1e-5)
+
+
+@given(seeds, st.sampled_from(STAGES))
+@settings(max_examples=10, deadline=None)
+def test_within_a_step_the_cascade_is_the_matrix_exponential(seed: int, share: float) -> None:
+    rates, content, per_min = filling(seed, 16)
+    end = exactly(rates, content, per_min, STEP_MIN)
+    slopes = [STEP_MIN * (per_min + ROUTING @ (rates * one)) for one in (content, end)]
+    torch.testing.assert_close(
+        between(content, end, *slopes, share),
+        exactly(rates, content, per_min, share * STEP_MIN),
+        rtol=0.005,
+        atol=0.005,
+    )
 
 
 def test_the_cascades_error_falls_with_the_fifth_power_of_a_step() -> None:
@@ -116,19 +130,22 @@ def test_what_inputs_hold_at_rest_does_not_change(seed: int) -> None:
 glucose = st.floats(20, 600)
 
 
-@given(glucose, glucose, glucose, st.floats(2, 20))
+@given(glucose, glucose, glucose, st.floats(-20, 20), st.floats(2, 20))
 @settings(max_examples=20, deadline=None)
-def test_the_sensor_follows_plasma_that_changes_evenly(
-    sensor: float, before: float, after: float, delay_min: float
+def test_the_sensor_follows_plasma_along_a_parabola(
+    sensor: float, before: float, after: float, slope: float, delay_min: float
 ) -> None:
-    start, begin, end, delay = torch.tensor([sensor, before, after, delay_min], dtype=PRECISE)
+    numbers = torch.tensor([sensor, before, after, slope, delay_min], dtype=PRECISE)
+    start, begin, end, slope_begin, delay = numbers
 
     def field(t: Tensor, y: Tensor) -> Tensor:
-        return interstitial_rate(y, torch.lerp(begin, end, t / STEP_MIN), delay.reciprocal())
+        share = t / STEP_MIN
+        plasma = begin + slope_begin * share + (end - begin - slope_begin) * share**2
+        return interstitial_rate(y, plasma, delay.reciprocal())
 
     span = torch.tensor([0.0, STEP_MIN], dtype=PRECISE)
     solved = torchdiffeq.odeint(field, start, span, method="dopri5", rtol=1e-9, atol=1e-9)[-1]
-    stepped = interstitial_after(start, begin, end, STEP_MIN / delay)
+    stepped = interstitial_after(start, begin, end, slope_begin, STEP_MIN / delay)
     torch.testing.assert_close(stepped, solved, rtol=1e-6, atol=1e-6)
 
 
@@ -139,7 +156,7 @@ def pendulum(_: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 def test_the_step_of_runge_and_kutta_is_torchdiffeqs() -> None:
     start = (torch.tensor([1.0], dtype=PRECISE), torch.tensor([0.5], dtype=PRECISE))
-    ours = rk4_step(pendulum, start, 0.4)
+    ours, _ = rk4_step(pendulum, start, 0.4)
     theirs = torchdiffeq.odeint(
         lambda t, y: pendulum(float(t), y),
         start,
@@ -157,7 +174,7 @@ def test_it_solves_exponential_decay_to_fourth_order() -> None:
     def error(count: int) -> float:
         state: tuple[Tensor, ...] = (torch.ones(1, dtype=PRECISE),)
         for _ in range(count):
-            state = rk4_step(decay, state, 40 / count)
+            state, _ = rk4_step(decay, state, 40 / count)
         return float((state[0] - torch.exp(torch.tensor(-4.0, dtype=PRECISE))).abs())
 
     assert error(8) / error(16) == pytest.approx(2**4, rel=0.3)
