@@ -78,6 +78,7 @@ class Person(NamedTuple):
         constants: (10, B), the rows of `Constants`.
         sensor_rate_per_min: (B,).
         fixed: (R, B) what plan and embedding contribute to the residual.
+        is_open: (B,) 1 where life goes on as usual, 0 where the plan is complete.
     """
 
     rates_per_min: Tensor
@@ -85,6 +86,7 @@ class Person(NamedTuple):
     constants: Tensor
     sensor_rate_per_min: Tensor
     fixed: Tensor
+    is_open: Tensor
 
 
 class Acting(NamedTuple):
@@ -117,14 +119,15 @@ def what_acts(future: Future, p: BodyParameters) -> list[Acting]:
     ]
 
 
-def person_of(p: BodyParameters, fixed: Tensor) -> Person:
-    """What a step needs of parameters, and `fixed` (R, B) of plan and embedding."""
+def person_of(p: BodyParameters, fixed: Tensor, is_open: Tensor) -> Person:
+    """What a step needs of parameters, of plan and embedding (`fixed`, (R, B)) and of the plan."""
     return Person(
         rates_of_emptying(p),
         torch.stack(readings(p)),
         torch.stack(constants(p)),
         p.sensor_delay_min.reciprocal(),
         fixed,
+        is_open,
     )
 
 
@@ -177,7 +180,9 @@ def step(
         content = between(state.driven, driven, slope, slope_after, share)
         clock = Rhythm(*torch.lerp(acting.before, acting.after, share).unbind(0))
         at[share] = signals(content, clock, reads)
-    response = heed(state.low_memory)
+    before = concentration(state.core[0])
+    # What lows leave of the response falls within a step; as it is in the middle.
+    response = heed(low_memory_after(state.low_memory, before, 0.5))
 
     latent, drawn_to = state.latent, state.drawn_to
     if weights is not None:
@@ -192,11 +197,11 @@ def step(
     def field(share: float, core: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         missed = None
         if weights is not None:
-            missed = flux(core[0], torch.lerp(flux_begin, flux_end, share), weights)
+            missed = flux(core[0], torch.lerp(flux_begin, flux_end, share), person.is_open, weights)
         return core_rates(Core(*core), at[share], response, c, missed)
 
     core, rates_before = rk4_step(field, state.core.unbind(0), STEP_MIN)
-    before, after = concentration(state.core[0]), concentration(core[0])
+    after = concentration(core[0])
     return State(
         driven,
         torch.stack(core),
@@ -207,7 +212,7 @@ def step(
             concentration(rates_before[0]) * STEP_MIN,
             person.sensor_rate_per_min * STEP_MIN,
         ),
-        low_memory_after(state.low_memory, before),
+        low_memory_after(state.low_memory, 0.5 * (before + after)),
         latent,
         drawn_to,
     )
@@ -230,7 +235,7 @@ def adaptive(
         if weights is not None:
             context = person.fixed + torch.mm(weights.surroundings, acting.surroundings)
             for_drift, for_flux = read(s.latent, context, weights)
-            missed = flux(core.plasma_mg_kg, for_flux, weights)
+            missed = flux(core.plasma_mg_kg, for_flux, person.is_open, weights)
             slope = (target(for_drift, weights) - s.latent) * weights.rate_per_min
         rates = core_rates(core, signals(s.driven, clock, reads), heed(s.low_memory), c, missed)
         return State(

@@ -13,7 +13,8 @@ from hybridtwin.dynamics import Walk, person_of, state_of, walk, what_acts
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.history import History
 from hybridtwin.inputs import Future, acting_inputs, modulators
-from hybridtwin.neural.encoder import Encoder, carry_forward, features
+from hybridtwin.neural.encoder import Encoder
+from hybridtwin.neural.features import features, interpolated
 from hybridtwin.neural.residual import Residual
 from hybridtwin.neural.spread import Spread
 from hybridtwin.physiology.body import INPUTS, ROW, readings, signals
@@ -95,6 +96,12 @@ class Present:
     context: Tensor
     people: People
 
+    def rows(self, index: Tensor) -> "Present":
+        """The chosen windows."""
+        return Present(
+            self.body[:, index], self.latent[index], self.context[index], self.people.rows(index)
+        )
+
 
 class HybridModel(nn.Module):
     """Body and network together."""
@@ -126,6 +133,10 @@ class HybridModel(nn.Module):
             torch.zeros(count),
         )
 
+    def read(self, history: History, people: People) -> Tensor:
+        """(B, F) what the encoder reads of B histories, before it is made standard."""
+        return features(history, _driven(history, people, None))
+
     def begin(self, history: History, people: People, distinct: Tensor | None = None) -> Present:
         """The present of B windows from their history.
 
@@ -134,17 +145,14 @@ class HybridModel(nn.Module):
             people: Who they are; with `distinct`, its rows are the distinct people.
             distinct: (B,) each window's row in `people`; None if they are row by row.
         """
-        p = people.values()
+        driven = _driven(history, people, distinct)
         if distinct is not None:
             people = people.rows(distinct)
-        own = people.values()
-        past = past_inputs(history, own)
-        driven = driven_now(past, resting_inputs(past, history, own), p, distinct)
         start = self.encoder(features(history, driven), people.embedding)
         people = replace(people, scores=people.scores + start.scores)
         now = people.values()
         driven = driven.index_add(0, torch.tensor(_GUT), start.hidden_carbs_g.T)
-        glucose, _ = carry_forward(history.glucose_mg_dl, history.glucose_known)
+        glucose, _ = interpolated(history.glucose_mg_dl, history.glucose_known)
         reading = glucose[:, -1]
         plasma = GLUCOSE_VOLUME_DL_KG * (reading + start.plasma_shift_mg_dl).clamp(
             min=_PLASMA_MIN_MG_DL
@@ -167,7 +175,8 @@ class HybridModel(nn.Module):
             walk: How to take the steps; see `dynamics` and `native`.
         """
         p = present.people.values()
-        person = person_of(p, self.residual.fixed(future.is_open, present.people.embedding))
+        fixed = self.residual.fixed(future.is_open, present.people.embedding)
+        person = person_of(p, fixed, future.is_open)
         weights = self.residual.weights()
         acts = what_acts(future, p)
         state = state_of(present.body, present.latent.T, acts[0], person, weights)
@@ -177,6 +186,13 @@ class HybridModel(nn.Module):
         """(B, H, Q) quantiles of log(sensor glucose / trajectory) at horizons (H,) in minutes."""
         quantiles: Tensor = self.spread(present.context, present.people.embedding, is_open, minutes)
         return quantiles
+
+
+def _driven(history: History, people: People, distinct: Tensor | None) -> Tensor:
+    """(n, B) what the past has left in the driven compartments; see `HybridModel.begin`."""
+    own = (people if distinct is None else people.rows(distinct)).values()
+    past = past_inputs(history, own)
+    return driven_now(past, resting_inputs(past, history, own), people.values(), distinct)
 
 
 def past_inputs(history: History, p: BodyParameters) -> Tensor:

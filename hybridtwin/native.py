@@ -217,7 +217,12 @@ def _example() -> tuple[State, Acting, Person, ResidualWeights]:
     acting = Acting(rows(len(INPUTS)), rows(3), rows(3), rows(5))
     fixed = rows(shape.residual_hidden + shape.flux_hidden)
     person = Person(
-        rows(len(DRIVEN)), rows(len(Readings._fields)), rows(len(Constants._fields)), rows(), fixed
+        rows(len(DRIVEN)),
+        rows(len(Readings._fields)),
+        rows(len(Constants._fields)),
+        rows(),
+        fixed,
+        rows(),
     )
     return state, acting, person, residual.weights()
 

@@ -58,11 +58,20 @@ def load_twin(source: str | Path | None = None) -> Twin:
     Raises:
         ModelError: It is not there, or is not a twin.
     """
+    return _load_folder(twin_folder(source))
+
+
+def twin_folder(source: str | Path | None = None) -> Path:
+    """Where the files of a twin lie; see `load_twin`.
+
+    Raises:
+        ModelError: MLflow does not know it.
+    """
     if source is None:
-        return _load_folder(IN_THE_BOX)
+        return IN_THE_BOX
     if isinstance(source, str) and source.startswith("models:/"):
-        return _load_folder(_from_mlflow(source))
-    return _load_folder(Path(source))
+        return _from_mlflow(source)
+    return Path(source)
 
 
 def _from_mlflow(uri: str) -> Path:

@@ -77,7 +77,7 @@ def run(body: Tensor, future: Future, p: BodyParameters) -> Tensor:
         p: Parameters of B people.
     """
     nothing = body.new_zeros(0, body.shape[1])
-    acts, person = what_acts(future, p), person_of(p, nothing)
+    acts, person = what_acts(future, p), person_of(p, nothing, future.is_open)
     state = state_of(body, nothing, acts[0], person, None)
     path = [body]
     for acting in acts:

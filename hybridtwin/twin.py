@@ -51,6 +51,9 @@ class TwinConfig(BaseModel):
     base: str | None = Field(
         None, description="Of a personal twin: the population twin it rests on; None is the box."
     )
+    learnt_from: tuple[str, ...] = Field(
+        (), description="Participants whose recordings trained the weights, where it is stated."
+    )
     shape: ModelShape = Field(default_factory=ModelShape)
     score_sd: float = Field(
         0.3, ge=0, description="Uncertainty of a person's parameters, in prior SD of the log."
@@ -112,7 +115,7 @@ class Twin:
             history = grid.history(torch.tensor([anchor + HISTORY_STEPS]))
             present = self.model.begin(history, person)
             basal = usual_basal_u_min(history, person.values())
-            present = _ensemble(present, members, self.config.score_sd, seed)
+            present = ensemble(present, members, self.config.score_sd, seed)
         time = timeline.time(anchor)
         return Belief(
             time=time,
@@ -207,25 +210,27 @@ class Twin:
 
 def _first(present: Present) -> Present:
     """The central member alone."""
-    return Present(
-        present.body[:, :1],
-        present.latent[:1],
-        present.context[:1],
-        present.people.rows(torch.tensor([0])),
-    )
+    return present.rows(torch.tensor([0]))
 
 
-def _ensemble(present: Present, members: int, score_sd: float, seed: int) -> Present:
-    """M members around one present; the first is the present itself."""
-    many = present.people.rows(torch.zeros(members, dtype=torch.long))
-    draw = torch.randn(many.scores.shape, generator=torch.Generator().manual_seed(seed))
+def ensemble(present: Present, members: int, score_sd: float | Tensor, seed: int) -> Present:
+    """M members around each of B presents, one present after the other.
+
+    The first member of each is the present itself; the others are drawn alike for all.
+
+    Args:
+        present: B.
+        members: M.
+        score_sd: Standard deviation of the standard scores, one for all or (B * M, 1).
+        seed: Of the draw.
+    """
+    each = torch.arange(len(present.latent)).repeat_interleave(members)
+    many = present.rows(each)
+    scores = many.people.scores
+    draw = torch.randn(members, scores.shape[1], generator=torch.Generator().manual_seed(seed))
     draw[0] = 0
-    return Present(
-        body=present.body.expand(-1, members),
-        latent=present.latent.expand(members, -1),
-        context=present.context.expand(members, -1),
-        people=replace(many, scores=many.scores + score_sd * draw),
-    )
+    scores = scores + score_sd * draw.repeat(len(present.latent), 1)
+    return replace(many, people=replace(many.people, scores=scores))
 
 
 def _check_question(plans: Sequence[Plan], belief: Belief, horizon_min: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from hybridtwin.errors import ModelError
@@ -15,7 +16,23 @@ _METRICS: Final = {
     "mae": "MAE, mg/dL",
     "crps": "CRPS, mg/dL",
     "coverage_80": "coverage of the central 80 % interval",
+    "auroc_below_70": "AUROC of a night below 70 mg/dL",
+    "brier_below_70": "Brier score of a night below 70 mg/dL",
+    "auroc_below_54": "AUROC of a night below 54 mg/dL",
+    "brier_below_54": "Brier score of a night below 54 mg/dL",
+    "sign_right": "share of effects with the right sign",
+    "ranking_error": "ranking error of interventions",
+    "difference_error": "error of the difference between two futures, over its size",
 }
+_MG_DL: Final = ("rmse", "mae", "crps")
+_ERRORS: Final = (
+    "rmse",
+    "crps",
+    "brier_below_70",
+    "brier_below_54",
+    "ranking_error",
+    "difference_error",
+)
 _HEAD: Final = """# Model card: the population twin in the box
 
 Version {version}. Decision support for research, not a certified medical device.
@@ -44,6 +61,11 @@ watch progress. Changes made to the data: unit conversion, removal of duplicates
 values, a 5-minute grid; see the importers.
 
 ## How it was scored
+
+By the protocols named below, which stand in `configs/protocols/`. All models of a table were scored
+on the same windows. Figures are means over participants, in brackets the 95 % interval over
+resampled participants. `twin` is this model as shipped, `twin-personal` the same fine-tuned on what
+the protocol gives to learn from.
 """
 _TAIL: Final = """
 ## Limits
@@ -60,7 +82,7 @@ _TAIL: Final = """
 
 
 def write_card(
-    twin: TwinConfig, reports: Sequence[Path], out: Path, before: Path | None = None
+    twin: TwinConfig, reports: Sequence[Path], out: Path, before: Sequence[Path] = ()
 ) -> Path:
     """Write the card of a twin from the reports of `hybridtwin evaluate`.
 
@@ -68,16 +90,17 @@ def write_card(
         twin: Whose card.
         reports: JSON files, each a protocol's.
         out: Where it goes.
-        before: The first report's forerunner: the version before, scored on the same records.
+        before: Reports of the version before, by the same protocols on the same records.
 
     Raises:
-        ModelError: The forerunner was scored on other records or by another protocol.
+        ModelError: A report of the version before has no match among the reports.
     """
     loaded = [json.loads(path.read_text()) for path in reports]
     parts = [_HEAD.format(version=twin.version)]
     parts += [_section(report) for report in loaded]
-    if before is not None:
-        parts.append(_comparison(json.loads(before.read_text()), loaded[0], before))
+    if before:
+        parts.append("\n## Against the version before\n")
+    parts += [_comparison(json.loads(path.read_text()), loaded, path) for path in before]
     parts.append(_TAIL)
     out.write_text("".join(parts))
     return out
@@ -87,15 +110,12 @@ def _section(report: dict[str, Any]) -> str:
     protocol = report["protocol"]
     means = pd.DataFrame(report["rows"]).query("participant == 'mean'")
     lines = [
-        f"\nProtocol `{protocol['name']}`, code {report['code_version']}, {report['created']}, "
-        f"records {report['data_fingerprint'][:12]}. Peers learnt from and were scored on the same "
-        "windows; open plan, nothing of the future known. Mean over participants, in brackets the "
-        "95 % interval over resampled participants. `twin` is this model as shipped, "
-        "`twin-personal` fine-tuned on each participant's first 80 %.\n"
+        f"\n### {protocol['name']}\n\nCode {report['code_version']}, {report['created']}, "
+        f"records {report['data_fingerprint'][:12]}.\n"
     ]
-    for cohort, rows in means.groupby("cohort", sort=False):
+    for (split, cohort), rows in means.groupby(["split", "cohort"], sort=False):
         people = int(rows["participants"].max())
-        lines.append(f"\n### {cohort}, {people} participants\n")
+        lines.append(f"\n#### {split}: {cohort}, {people} participants\n")
         lines += [_table(rows, metric) for metric in _METRICS if (rows["metric"] == metric).any()]
     if report["skipped"]:
         names = ", ".join(each["participant"] for each in report["skipped"])
@@ -103,16 +123,17 @@ def _section(report: dict[str, Any]) -> str:
     return "".join(lines)
 
 
-def _comparison(before: dict[str, Any], now: dict[str, Any], path: Path) -> str:
+def _comparison(before: dict[str, Any], reports: Sequence[dict[str, Any]], path: Path) -> str:
     same = ("data_fingerprint", "protocol")
-    if any(before[key] != now[key] for key in same):
+    now = next((each for each in reports if all(each[key] == before[key] for key in same)), None)
+    if now is None:
         raise ModelError.of(
             str(path),
             "it was scored on other records, or by another protocol",
             "Name a report of the same `hybridtwin evaluate` for the version before.",
         )
-    keys = ["cohort", "model", "metric", "horizon_min"]
-    chosen = "participant == 'mean' and metric in ('rmse', 'crps') and model.str.startswith('twin')"
+    keys = ["split", "cohort", "model", "metric", "horizon_min"]
+    chosen = f"participant == 'mean' and metric in {_ERRORS} and model.str.startswith('twin')"
     old, new = (
         pd.DataFrame(report["rows"]).query(chosen).set_index(keys)["value"]
         for report in (before, now)
@@ -120,35 +141,50 @@ def _comparison(before: dict[str, Any], now: dict[str, Any], path: Path) -> str:
     ratio = (
         (new / old)
         .reset_index()
-        .pivot_table(index=keys[:3], columns="horizon_min", values="value", sort=False)
+        .pivot_table(index=keys[:4], columns="horizon_min", values="value", sort=False)
+        .sort_index(axis=1)
     )
-    horizons = [f"{horizon} min" for horizon in ratio.columns]
-    lines = [
-        "\n## Against the version before\n",
-        f"Error of this version over that of code {before['code_version']} "
-        f"({before['created'][:10]}), on the same windows; below 1 is better.\n",
-        "| " + " | ".join(["cohort, model, metric", *horizons]) + " |",
-        "|---" * (len(horizons) + 1) + "|",
-    ]
-    for names, row in ratio.iterrows():
-        cells = [f"{value:.3f}" for value in row]
-        lines.append("| " + " | ".join([", ".join(names), *cells]) + " |")
-    return "\n".join(lines) + "\n"
+    names = [", ".join(index) for index in ratio.index]
+    cells = [[_number(value) for value in row] for row in ratio.to_numpy()]
+    return (
+        f"\n{before['protocol']['name']}: error of this version over that of code "
+        f"{before['code_version']} ({before['created'][:10]}), on the same windows; below 1 is "
+        "better.\n" + _markdown("split, cohort, model, metric", list(ratio.columns), names, cells)
+    )
 
 
 def _table(rows: pd.DataFrame, metric: str) -> str:
-    chosen = rows[rows["metric"] == metric]
-    horizons = sorted(chosen["horizon_min"].unique())
-    digits = 3 if metric == "coverage_80" else 2
-    lines = [
-        "",
-        "| " + " | ".join([_METRICS[metric], *(f"{h} min" for h in horizons)]) + " |",
-        "|---" * (len(horizons) + 1) + "|",
-    ]
-    for model, group in chosen.groupby("model", sort=False):
-        cells = [
-            f"{row.value:.{digits}f} ({row.ci_low:.{digits}f} to {row.ci_high:.{digits}f})"
-            for row in group.sort_values("horizon_min").itertuples()
+    digits = 2 if metric in _MG_DL else 3
+    chosen = rows[rows["metric"] == metric].set_index(["model", "horizon_min"])
+    models = list(chosen.index.get_level_values("model").unique())
+    horizons = sorted(chosen.index.get_level_values("horizon_min").unique())
+    cells = [
+        [
+            _interval(chosen.loc[(model, horizon)], digits)
+            if (model, horizon) in chosen.index
+            else ""
+            for horizon in horizons
         ]
-        lines.append("| " + " | ".join([str(model), *cells]) + " |")
-    return "\n".join(lines) + "\n"
+        for model in models
+    ]
+    return _markdown(_METRICS[metric], horizons, models, cells)
+
+
+def _interval(row: "pd.Series[Any]", digits: int) -> str:
+    value, low, high = (f"{row[key]:.{digits}f}" for key in ("value", "ci_low", "ci_high"))
+    return f"{value} ({low} to {high})"
+
+
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.3f}"
+
+
+def _markdown(
+    corner: str, horizons_min: Sequence[int], names: Sequence[str], cells: Sequence[Sequence[str]]
+) -> str:
+    lines = [
+        [corner, *(f"{horizon} min" for horizon in horizons_min)],
+        ["---"] * (len(horizons_min) + 1),
+        *([name, *row] for name, row in zip(names, cells, strict=True)),
+    ]
+    return "\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)

@@ -1,7 +1,7 @@
 """Windows for training, cut from many people's timelines."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
@@ -9,96 +9,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from hybridtwin.errors import HistoryError
-from hybridtwin.history import Grid, History, join, stretches
-from hybridtwin.physiology.covariates import beta_cells, prior_scores
-from hybridtwin.physiology.parameters import DEFAULT_WEIGHT_KG
-from hybridtwin.record import Record
+from hybridtwin.history import Grid, join
 from hybridtwin.record_files import fingerprint, load_record, record_folders
-from hybridtwin.timeline import BOLUS, CARBS, CHANNEL, LONG_ACTING, Timeline, to_timeline
 from hybridtwin.units import steps
+from training.batch import Batch, Participants, cut_batch, learning_part, usable_anchors
+from training.folds import folds
+from training.virtual_pairs import Pairs, load_pairs, make_pairs, save_pairs
 
-# An anchor needs this many readings in the six hours before it: a 15-minute sensor's, halved.
-_LOOK_BACK_STEPS = steps(6 * 60)
-_MIN_READINGS = 12
-
-
-@dataclass(frozen=True)
-class Batch:
-    """B windows: history, what then happened, and whose they are.
-
-    Attributes:
-        history: Before the anchors.
-        events: (B, H, C) channels of the steps that follow.
-        events_known: (B, H, C).
-        minute_of_day: (B, H) at the start of each step.
-        target_mg_dl: (B, H) readings at the end of each step.
-        target_known: (B, H) whether there is an original one.
-        person: (B,) index.
-    """
-
-    history: History
-    events: Tensor
-    events_known: Tensor
-    minute_of_day: Tensor
-    target_mg_dl: Tensor
-    target_known: Tensor
-    person: Tensor
-
-    def to(self, device: torch.device) -> "Batch":
-        """The batch on another device; Lightning asks for it."""
-        history = {f.name: getattr(self.history, f.name).to(device) for f in fields(History)}
-        rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "history"}
-        return Batch(History(**history), **{name: part.to(device) for name, part in rest.items()})
-
-
-def cut_batch(grid: Grid, anchors: Tensor, person: Tensor, horizon_steps: int) -> Batch:
-    """Cut windows at grid points `anchors` (B,)."""
-    glucose = CHANNEL["glucose_mg_dl"]
-    return Batch(
-        history=grid.history(anchors),
-        events=stretches(grid.values, anchors, horizon_steps).movedim(0, -1),
-        events_known=stretches(grid.known, anchors, horizon_steps).movedim(0, -1),
-        minute_of_day=stretches(grid.minute_of_day, anchors, horizon_steps).float(),
-        target_mg_dl=stretches(grid.values[glucose], anchors + 1, horizon_steps),
-        target_known=stretches(grid.original, anchors + 1, horizon_steps),
-        person=person,
-    )
-
-
-_WITHHELD_TOGETHER = (
-    BOLUS,
-    ("basal_u", *LONG_ACTING),
-    (*CARBS, "fat_g", "protein_g", "alcohol_g"),
-    ("heart_rate_bpm", "steps", "stated_exertion", "stated_sprint"),
-)
-
-
-def augmented(batch: Batch, withheld_share: float, clock_jitter_min: float) -> Batch:
-    """The batch with some channels' history withheld and the clock a little off.
-
-    People lack channels and keep no exact hours; a model that has seen neither trusts both too
-    much.
-
-    Args:
-        batch: Windows.
-        withheld_share: Chance of each kind of channel to be unknown throughout a history.
-        clock_jitter_min: Largest shift of the clock, minutes.
-    """
-    count = len(batch.person)
-    kept = torch.ones(count, 1, batch.events.shape[-1], dtype=torch.bool)
-    for names in _WITHHELD_TOGETHER:
-        hit = torch.rand(count, 1) < withheld_share
-        for name in names:
-            kept[..., CHANNEL[name]] &= ~hit
-    jitter = clock_jitter_min * (2 * torch.rand(count) - 1)
-    history = replace(
-        batch.history,
-        events=batch.history.events * kept,
-        events_known=batch.history.events_known & kept,
-        minute_of_day=batch.history.minute_of_day + jitter,
-    )
-    return replace(batch, history=history, minute_of_day=batch.minute_of_day + jitter.unsqueeze(-1))
+_CALIBRATION_SHARE = 2  # batches of it for each one of validation
 
 
 @dataclass(frozen=True)
@@ -108,14 +26,6 @@ class Pool:
     anchors: Tensor
     person: Tensor
     weight: Tensor
-
-
-def usable_anchors(grid: Grid) -> Tensor:
-    """(N,) whether a forecast can start there: an original reading with history behind it."""
-    known = grid.known[CHANNEL["glucose_mg_dl"]].int().cumsum(0)
-    before = torch.zeros_like(known)
-    before[_LOOK_BACK_STEPS:] = known[:-_LOOK_BACK_STEPS]
-    return grid.original & (known - before >= _MIN_READINGS)
 
 
 class Draws(IterableDataset[Batch]):
@@ -149,48 +59,6 @@ class Draws(IterableDataset[Batch]):
             yield cut_batch(self.grid, self.pool.anchors[drawn], self.pool.person[drawn], horizon)
 
 
-@dataclass(frozen=True)
-class Participants:
-    """Whose timelines a training run reads, in the order of its person index.
-
-    Attributes:
-        names: N pseudonyms.
-        weights_kg: (N,).
-        prior_scores: (N, P) by which covariates move each one's prior.
-        beta_cells: (N,) share of healthy beta-cell function.
-        timelines: N.
-    """
-
-    names: list[str]
-    weights_kg: Tensor
-    prior_scores: Tensor
-    beta_cells: Tensor
-    timelines: list[Timeline]
-
-
-def learning_part(records: Sequence[Record], fraction: float) -> Participants:
-    """The first `fraction` of each person's time, as it was known then.
-
-    Raises:
-        HistoryError: No record holds glucose.
-    """
-    usable = [record for record in records if not record.glucose.empty]
-    if not usable:
-        raise HistoryError.of("records", "no record holds glucose", "Import some that do.")
-    timelines = []
-    for record in usable:
-        times = record.glucose["time"]
-        border = times.iloc[0] + fraction * (times.iloc[-1] - times.iloc[0])
-        timelines.append(to_timeline(record.before(border), border))
-    return Participants(
-        [record.profile.participant for record in usable],
-        torch.tensor([record.profile.weight_kg or DEFAULT_WEIGHT_KG for record in usable]),
-        torch.stack([prior_scores(record.profile) for record in usable]),
-        torch.tensor([beta_cells(record.profile) for record in usable]),
-        timelines,
-    )
-
-
 class WindowData(lightning.LightningDataModule):
     """Windows from timelines.
 
@@ -203,6 +71,7 @@ class WindowData(lightning.LightningDataModule):
         batches_per_epoch: Training batches in one epoch.
         validation_batches: Validation batches, the same ones each time.
         seed: Of the validation windows.
+        pairs: Futures of virtual people beside the recordings, if any.
     """
 
     def __init__(
@@ -214,8 +83,10 @@ class WindowData(lightning.LightningDataModule):
         batches_per_epoch: int = 100,
         validation_batches: int = 8,
         seed: int = 0,
+        pairs: Pairs | None = None,
     ) -> None:
         super().__init__()
+        self.pairs = pairs
         self.validation_fraction = validation_fraction
         self.batch_sizes = batch_sizes
         self.horizons_min = horizons_min
@@ -262,8 +133,15 @@ class WindowData(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The same windows every time, at the longest horizon."""
+        return self._validation(self.validation_batches, self.seed)
+
+    def calibration_dataloader(self) -> DataLoader[Batch]:
+        """Other windows of the same days, and more of them."""
+        return self._validation(_CALIBRATION_SHARE * self.validation_batches, self.seed + 1)
+
+    def _validation(self, batches: int, seed: int) -> DataLoader[Batch]:
         size, horizon = (max(self.batch_sizes),), (steps(max(self.horizons_min)),)
-        draws = Draws(self.grid, self.validation, size, horizon, self.validation_batches, self.seed)
+        draws = Draws(self.grid, self.validation, size, horizon, batches, seed)
         return DataLoader(draws, batch_size=None)
 
 
@@ -279,7 +157,14 @@ class RecordData(WindowData):
         horizons_min: Horizons, minutes.
         batches_per_epoch: Training batches in one epoch.
         validation_batches: Validation batches.
-        seed: Of the validation windows.
+        seed: Of the validation windows, and of the virtual people.
+        fold: The fold of people to leave out, so that they can be scored as people never seen;
+            None leaves out nobody.
+        folds: How many folds there are.
+        virtual_people: Virtual people whose paired futures teach what doses and meals do; 0 is
+            none.
+        virtual_days: Days that each of them lives.
+        virtual_folder: Where their futures are kept, to be made once.
     """
 
     def __init__(
@@ -292,6 +177,11 @@ class RecordData(WindowData):
         batches_per_epoch: int = 100,
         validation_batches: int = 8,
         seed: int = 0,
+        fold: int | None = None,
+        folds: int = 5,
+        virtual_people: int = 0,
+        virtual_days: float = 14,
+        virtual_folder: Path = Path("checkpoints"),
     ) -> None:
         super().__init__(
             None,
@@ -304,6 +194,11 @@ class RecordData(WindowData):
         )
         self.records = records
         self.learn_fraction = learn_fraction
+        self.fold = fold
+        self.folds = folds
+        self.virtual_people = virtual_people
+        self.virtual_days = virtual_days
+        self.virtual_folder = virtual_folder
         self.fingerprint = ""
 
     def setup(self, stage: str) -> None:
@@ -311,5 +206,20 @@ class RecordData(WindowData):
         if self.fingerprint:
             return
         loaded = [load_record(home) for folder in self.records for home in record_folders(folder)]
+        if self.fold is not None:
+            kept = zip(loaded, folds(loaded, self.folds), strict=True)
+            loaded = [record for record, fold in kept if fold != self.fold]
         self.read(learning_part(loaded, self.learn_fraction))
+        if self.virtual_people:
+            self.pairs = self._virtual_pairs()
         self.fingerprint = fingerprint(loaded)
+
+    def _virtual_pairs(self) -> Pairs:
+        made = f"pairs-{self.virtual_people}-{self.virtual_days:g}-{self.seed}.pt"
+        path = self.virtual_folder / made
+        if path.is_file():
+            return load_pairs(path)
+        pairs = make_pairs(self.virtual_people, self.virtual_days, seed=self.seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_pairs(pairs, path)
+        return pairs

@@ -13,7 +13,7 @@ from torch import Tensor
 from hybridtwin.hybrid import log_ratio
 from hybridtwin.neural.spread import LEVELS
 from hybridtwin.units import STEP_MIN
-from training.data import Batch
+from training.batch import Batch
 from training.module import TwinTraining
 
 _INNER_80: Final = 2.5631  # standard deviations between the 10 % and the 90 % quantile

@@ -1,41 +1,47 @@
-"""Evaluation: several models learn from and are scored on the same windows of some records."""
+"""Evaluation: a protocol's models learn from and are scored on the same windows of some records."""
 
 import json
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-import pandas as pd
-import torch
-from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
-from pydantic import Field
+from pydantic import Field, RootModel
 from rich.progress import Progress
+from rich.table import Table
 
-from hybridtwin.errors import HistoryError, ModelError, Problem
 from hybridtwin.record import Record
 from hybridtwin.record_files import fingerprint
 from hybridtwin.registry import TRACKING_URI
-from training.metrics import MEAN, rows
-from training.peers import PEERS
+from training.cause import CauseProtocol, evaluate_cause
+from training.cold_start import ColdStartProtocol, evaluate_cold_start
+from training.forecasters import Twins
+from training.metrics import MEAN
+from training.missing import MissingProtocol, evaluate_missing
+from training.night import NightProtocol, evaluate_night
+from training.scoring import Results, WindowsProtocol, evaluate_windows
 from training.tracking import code_version, experiment
-from training.windows import FitFunction, Prediction, Skipped, WindowRule, Windows, split_by_time
+from training.unseen import UnseenProtocol, evaluate_unseen
 
 EXPERIMENT: Final = "evaluate"
+_METRICS_PER_BATCH: Final = 1000  # as many as MLflow takes at once
+_MAIN: Final = ("rmse", "auroc", "sign_right", "ranking_error", "difference_error")
+
+AnyProtocol = (
+    WindowsProtocol
+    | UnseenProtocol
+    | NightProtocol
+    | CauseProtocol
+    | MissingProtocol
+    | ColdStartProtocol
+)
 
 
-class Protocol(WindowRule):
-    """What is learnt from, what is scored, and against whom."""
-
-    name: str
-    split: str = Field(description="The rows' word for what was learnt from and scored.")
-    peers: tuple[str, ...] = Field(tuple(PEERS), description="Of persistence, ridge, trees.")
-    bootstrap_samples: int = Field(1000, ge=1)
-    seed: int = 0
+class Protocol(RootModel[Annotated[AnyProtocol, Field(discriminator="kind")]]):
+    """What is learnt from, what is scored, and against whom; `kind` says how."""
 
 
 @dataclass(frozen=True)
@@ -47,90 +53,59 @@ class Report:
         data_fingerprint: SHA-256 over the records.
         code_version: Of this package, by git where there is a repository.
         created: When, UTC.
-        rows: Tidy rows, see `training.metrics.ROW`.
-        skipped: Records without enough windows.
-        seconds: To learn and to predict, by model.
+        results: Rows, figures, what was skipped and how long it took.
     """
 
-    protocol: Protocol
+    protocol: AnyProtocol
     data_fingerprint: str
     code_version: str
     created: datetime
-    rows: pd.DataFrame
-    skipped: list[Skipped]
-    seconds: dict[str, float]
+    results: Results
 
 
 def evaluate(
     records: Sequence[Record],
-    protocol: Protocol,
-    models: Mapping[str, FitFunction],
+    protocol: AnyProtocol,
+    twins: Twins,
     progress: Progress | None = None,
 ) -> Report:
-    """Fit the protocol's peers and further models on the same windows, and score them.
+    """Score twins and their peers by a protocol.
 
     Args:
         records: Of any people; those without enough windows are skipped and named.
         protocol: How.
-        models: Further models by name, such as the twin.
+        twins: The twins to score.
         progress: Where to show how far it is.
 
     Raises:
         HistoryError: No record has enough windows.
-        ModelError: A model is unknown, or does not predict every window.
+        ModelError: A model is missing, or does not predict every window.
     """
-    split = split_by_time(records, protocol)
-    if not split.score.participants:
-        reasons = [Problem(each.participant, each.reason, "Send more.") for each in split.skipped]
-        raise HistoryError(reasons or [Problem("records", "there are none", "Send some.")])
-    fits = _peers(protocol) | dict(models)
-    tables, seconds = [], {}
-    progress = progress or Progress(disable=True)
-    task = progress.add_task("evaluate", total=len(fits))
-    for name, fit in fits.items():
-        progress.update(task, description=f"evaluate {name}")
-        began = time.perf_counter()
-        prediction = fit(split.learn)(split.score)
-        seconds[name] = time.perf_counter() - began
-        _check(name, prediction, split.score)
-        tables.append(
-            rows(
-                name,
-                split.score,
-                prediction,
-                protocol.split,
-                protocol.bootstrap_samples,
-                protocol.seed,
-            )
-        )
-        progress.advance(task)
     return Report(
         protocol=protocol,
         data_fingerprint=fingerprint(records),
         code_version=code_version(),
         created=datetime.now(UTC),
-        rows=pd.concat(tables, ignore_index=True),
-        skipped=split.skipped,
-        seconds=seconds,
+        results=_results(records, protocol, twins, progress or Progress(disable=True)),
     )
 
 
-def _peers(protocol: Protocol) -> dict[str, FitFunction]:
-    unknown = [name for name in protocol.peers if name not in PEERS]
-    if unknown:
-        raise ModelError.of("peers", f"no peer {unknown[0]!r}", f"Choose of {', '.join(PEERS)}.")
-    return {name: PEERS[name] for name in protocol.peers}
-
-
-def _check(name: str, prediction: Prediction, windows: Windows) -> None:
-    shape = (len(windows), len(windows.horizons_min))
-    if prediction.mean.shape != shape:
-        what = f"predicts {tuple(prediction.mean.shape)} values where {shape} were asked"
-        raise ModelError.of(name, what, "Return one mean per window and horizon.")
-    spread = prediction.quantiles if prediction.quantiles is not None else prediction.mean
-    for values in (prediction.mean, spread):
-        if not bool(torch.isfinite(values).all()):
-            raise ModelError.of(name, "predicts values that are not finite", "Train it again.")
+def _results(
+    records: Sequence[Record], protocol: AnyProtocol, twins: Twins, progress: Progress
+) -> Results:
+    match protocol:
+        case WindowsProtocol():
+            return evaluate_windows(records, protocol, twins, progress)
+        case UnseenProtocol():
+            return evaluate_unseen(records, protocol, twins, progress)
+        case NightProtocol():
+            return evaluate_night(records, protocol, twins, progress)
+        case MissingProtocol():
+            return evaluate_missing(records, protocol, twins, progress)
+        case CauseProtocol():
+            return Results(evaluate_cause(protocol, twins.population, twins.settings, progress))
+        case ColdStartProtocol():
+            return evaluate_cold_start(records, protocol, twins, progress)
 
 
 def write_report(report: Report, path: Path) -> None:
@@ -140,16 +115,34 @@ def write_report(report: Report, path: Path) -> None:
         "data_fingerprint": report.data_fingerprint,
         "code_version": report.code_version,
         "created": report.created.isoformat(timespec="seconds"),
-        "seconds": {name: round(value, 2) for name, value in report.seconds.items()},
-        "skipped": [asdict(each) for each in report.skipped],
-        "rows": report.rows.to_dict(orient="records"),
+        "seconds": {name: round(value, 2) for name, value in report.results.seconds.items()},
+        "skipped": [asdict(each) for each in report.results.skipped],
+        "rows": report.results.rows.to_dict(orient="records"),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
+def summary(report: Report) -> list[Table]:
+    """For people to read: the main metrics of everyone's mean, a table per cohort."""
+    rows = report.results.rows
+    main = rows["metric"].str.startswith(_MAIN)
+    tables = []
+    for cohort, means in rows[main & (rows["participant"] == MEAN)].groupby("cohort", sort=False):
+        keys = ["metric", "horizon_min"]
+        wide = means.pivot_table("value", ["split", "model"], keys, sort=False)
+        heads = [f"{metric}\n{minutes} min" for metric, minutes in wide.columns]
+        table = Table("split", "model", title=str(cohort))
+        for head in heads:
+            table.add_column(head, justify="right")
+        for names, row in wide.iterrows():
+            table.add_row(*names, *(f"{value:.4g}" for value in row))
+        tables.append(table)
+    return tables
+
+
 def log_report(report: Report, path: Path, uri: str = TRACKING_URI) -> str:
-    """Log a written report to MLflow: settings, means as metrics, the file and a figure.
+    """Log a written report to MLflow: settings, means as metrics, the file and figures.
 
     Args:
         report: What was found.
@@ -164,41 +157,24 @@ def log_report(report: Report, path: Path, uri: str = TRACKING_URI) -> str:
     settings = report.protocol.model_dump(mode="json") | {
         "data_fingerprint": report.data_fingerprint,
         "code_version": report.code_version,
-        "skipped": len(report.skipped),
+        "skipped": len(report.results.skipped),
     }
-    client.log_batch(
-        run,
-        metrics=[
-            Metric(f"{row.model}.{row.metric}.{row.horizon_min}.{row.cohort}", row.value, now, 0)
-            for now in [int(report.created.timestamp() * 1000)]
-            for row in _means(report).itertuples()
-        ],
-        params=[Param(key, str(value)) for key, value in settings.items()],
-    )
+    now = int(report.created.timestamp() * 1000)
+    rows = report.results.rows
+    metrics = [
+        Metric(
+            f"{row.split}.{row.model}.{row.metric}.{row.horizon_min}.{row.cohort}",
+            row.value,
+            now,
+            0,
+        )
+        for row in rows[rows["participant"] == MEAN].itertuples()
+    ]
+    for batch in range(0, len(metrics), _METRICS_PER_BATCH):
+        client.log_batch(run, metrics=metrics[batch : batch + _METRICS_PER_BATCH])
+    client.log_batch(run, params=[Param(key, str(value)) for key, value in settings.items()])
     client.log_artifact(run, str(path))
-    client.log_figure(run, figure(report), "rmse.png")
+    for name, drawn in report.results.figures.items():
+        client.log_figure(run, drawn, name)
     client.set_terminated(run)
     return str(run)
-
-
-def _means(report: Report) -> pd.DataFrame:
-    return report.rows[report.rows["participant"] == MEAN]
-
-
-def figure(report: Report) -> Figure:
-    """RMSE against the horizon, a panel for each cohort, with confidence intervals."""
-    means = _means(report)
-    means = means[means["metric"] == "rmse"]
-    cohorts = list(means["cohort"].unique())
-    drawn = Figure(figsize=(3.6 * len(cohorts), 3.4), layout="constrained")
-    panels = drawn.subplots(1, len(cohorts), squeeze=False, sharey=True)[0]
-    for panel, cohort in zip(panels, cohorts, strict=True):
-        for model, group in means[means["cohort"] == cohort].groupby("model", sort=False):
-            whiskers = [group["value"] - group["ci_low"], group["ci_high"] - group["value"]]
-            panel.errorbar(
-                group["horizon_min"], group["value"], yerr=whiskers, marker="o", label=model
-            )
-        panel.set(title=cohort, xlabel="horizon (min)")
-    panels[0].set_ylabel("RMSE (mg/dL)")
-    panels[0].legend()
-    return drawn

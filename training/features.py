@@ -34,6 +34,15 @@ ACTS_MIN: Final = {
 """Time constants over which an amount fades from what is still acting, in minutes."""
 # Peers read as one what a timeline keeps apart by how fast it acts.
 _TOTALS: Final = {"bolus_u": BOLUS, "long_acting_u": LONG_ACTING, "carbs_g": CARBS}
+# Usual value and spread, per step, of what recurrent models read.
+_SIZES: Final = {
+    "bolus_u": (0.0, 2.0),
+    "basal_u": (0.0, 0.1),
+    "long_acting_u": (0.0, 10.0),
+    "carbs_g": (0.0, 20.0),
+    "heart_rate_bpm": (75.0, 15.0),
+    "steps": (0.0, 200.0),
+}
 _LAGS = np.arange(steps(HISTORY_MIN) + 1)
 _SPARSE_LAGS = np.array([0, 1, 2, 3, 4, 5, 6, 9, 12, 18, 24, 36, 48, 60, 72])
 _SPANS_MIN = (60, 180, HISTORY_MIN, MINUTES_PER_DAY)
@@ -80,10 +89,30 @@ def tree_features(windows: Windows) -> Floats:
     return _table(windows, _trees)
 
 
+def sequence(timeline: Timeline) -> Floats:
+    """(T, F) what a recurrent model reads at each grid point, about 1 in size; no gaps.
+
+    Glucose is of the point itself, doses, meals and heart rate are of the step that ends there.
+    What is not known is 0, with a mask beside it.
+    """
+    history = _history(timeline)
+    points = np.arange(len(timeline))
+    day = _mean_before(history.glucose, points + 1, MINUTES_PER_DAY)
+    columns = [(history.glucose - 140) / 60, history.reading, (day - 140) / 60]
+    columns += _clock(history, points)
+    for name, (usual, size) in _SIZES.items():
+        known = history.known[name]
+        ended = known * (history.values[name] - usual) / size
+        columns += [np.concatenate([[0.0], each[:-1]]) for each in (ended, known)]
+    return np.column_stack(columns).astype(np.float32)
+
+
 def _table(windows: Windows, build: Callable[[_History, Index], list[Floats]]) -> Floats:
     parts, order = [], []
     for person, timeline in enumerate(windows.timelines):
         rows = windows.of(person)
+        if not len(rows):
+            continue
         columns = build(_history(timeline), windows.anchor[rows].numpy())
         parts.append(np.column_stack(columns).astype(np.float32))
         order.append(rows.numpy())

@@ -138,7 +138,7 @@ def rows(
                         "participants": 1,
                         "windows": int(there.sum()),
                     }
-                    | _interval(drawn)
+                    | interval(drawn)
                 )
     people = pd.DataFrame(found)
     table = pd.concat([people, *_means(people, samples, generator)], ignore_index=True)
@@ -154,8 +154,8 @@ def _means(
         for (horizon, metric), group in members.groupby(["horizon_min", "metric"], sort=False):
             values = group["value"].to_numpy(dtype=float)
             # One person says nothing of others: the best known interval is that person's own.
-            interval: dict[str, float] = (
-                _interval(bootstrap_mean(values, samples, generator))
+            own: dict[str, float] = (
+                interval(bootstrap_mean(values, samples, generator))
                 if len(group) > 1
                 else group[["ci_low", "ci_high"]].iloc[0].to_dict()
             )
@@ -168,10 +168,11 @@ def _means(
                 "participants": len(group),
                 "windows": int(group["windows"].sum()),
             }
-            means.append(pd.DataFrame([row | interval]))
+            means.append(pd.DataFrame([row | own]))
     return means
 
 
-def _interval(drawn: Array) -> dict[str, float]:
+def interval(drawn: Array) -> dict[str, float]:
+    """The central 95 % of bootstrap samples, as a row's `ci_low` and `ci_high`."""
     low, high = np.quantile(drawn, _INTERVAL)
     return {"ci_low": float(low), "ci_high": float(high)}

@@ -1,10 +1,12 @@
 """The Lightning module that trains the population twin."""
 
 import functools
+import itertools
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import lightning
 import torch
@@ -25,9 +27,14 @@ from hybridtwin.physiology.exercise import exertion
 from hybridtwin.physiology.parameters import NAMES
 from hybridtwin.timeline import CHANNEL
 from hybridtwin.units import STEP_MIN, steps
-from training.data import Batch, Participants, WindowData, augmented
+from training.batch import Batch, Participants, augmented
+from training.data import WindowData
+from training.virtual_pairs import Pairs
 
 _REPORTED_MIN = (30, 60, 120, 240, 480)
+_BATCHES_TO_STANDARDISE: Final = 8
+# Smaller effects count as if they were as large: there is little to learn from them.
+_LEAST_EFFECT_MG_DL: Final = 10.0
 
 
 def what_followed(batch: Batch, is_open: Tensor, usual_basal: Tensor) -> Future:
@@ -54,6 +61,24 @@ def what_followed(batch: Batch, is_open: Tensor, usual_basal: Tensor) -> Future:
         minute_of_day=batch.minute_of_day.T,
         is_open=is_open.float(),
     )
+
+
+def together(first: Batch, second: Batch) -> Batch:
+    """What follows in two batches, one after the other; the history is the first's alone."""
+    return replace(
+        first,
+        events=torch.cat([first.events, second.events]),
+        events_known=torch.cat([first.events_known, second.events_known]),
+        minute_of_day=torch.cat([first.minute_of_day, second.minute_of_day]),
+        target_mg_dl=torch.cat([first.target_mg_dl, second.target_mg_dl]),
+        target_known=torch.cat([first.target_known, second.target_known]),
+        person=torch.cat([first.person, second.person]),
+    )
+
+
+def _rms(values: Tensor, least: float) -> Tensor:
+    """(B,) root mean square over (B, H), and at least about `least`."""
+    return (values.square().mean(1) + least**2).sqrt()
 
 
 def is_complete(batch: Batch) -> Tensor:
@@ -91,6 +116,9 @@ class TwinTraining(lightning.LightningModule):
         clock_jitter_min: Largest shift of a window's clock, minutes.
         prior_weight: Of the standard scores' squares: how firmly the priors hold.
         spread_weight: Of the quantile loss against the trajectory's.
+        paired_weight: Of the loss on virtual people's paired futures, where the data have any.
+        paired_windows: Pairs drawn for it.
+        paired_every: Every how many batches.
         people: Rows of the embedding table; at least the participants in the data.
         compiled_size: Batch size for which to compile the step: minutes at the start, several
             times faster after; 0 compiles nothing.
@@ -107,6 +135,9 @@ class TwinTraining(lightning.LightningModule):
         clock_jitter_min: float = 0.0,
         prior_weight: float = 0.01,
         spread_weight: float = 1.0,
+        paired_weight: float = 0.5,
+        paired_windows: int = 256,
+        paired_every: int = 2,
         people: int = 256,
         compiled_size: int = 0,
     ) -> None:
@@ -120,6 +151,9 @@ class TwinTraining(lightning.LightningModule):
         self.clock_jitter_min = clock_jitter_min
         self.prior_weight = prior_weight
         self.spread_weight = spread_weight
+        self.paired_weight = paired_weight
+        self.paired_windows = paired_windows
+        self.paired_every = paired_every
         self.walk: Walk = walk
         if compiled_size:
             self.walk = functools.partial(walk, advance=compiled_step(compiled_size))
@@ -129,14 +163,28 @@ class TwinTraining(lightning.LightningModule):
         self._errors: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def on_fit_start(self) -> None:
-        """Refuse more people than there are rows."""
-        found = len(self.trainer.datamodule.participants.names)  # type: ignore[attr-defined]
+        """Refuse more people than there are rows; see what the encoder will usually read."""
+        data: WindowData = self.trainer.datamodule  # type: ignore[attr-defined]
+        found = len(data.participants.names)
+        if data.pairs:
+            found += len(data.pairs.participants.names)
         if found > len(self.embedding):
             raise ModelError.of(
                 "model.people",
-                f"room for {len(self.embedding)} people, but the records hold {found}",
+                f"room for {len(self.embedding)} people, but there are {found} with the virtual",
                 f"Set --model.people {found} or more.",
             )
+
+        self.standardise(data)
+
+    def standardise(self, data: WindowData) -> None:
+        """Tell the encoder what its features usually are."""
+        read = []
+        with torch.no_grad():
+            for batch in itertools.islice(data.train_dataloader(), _BATCHES_TO_STANDARDISE):
+                people = self.model.population(len(batch.person))
+                read.append(self.model.read(batch.history, people))
+        self.model.encoder.standardise(torch.cat(read))
 
     def everyone(self, participants: Participants) -> People:
         """Row 0 is the population, row 1 + i person i."""
@@ -177,10 +225,50 @@ class TwinTraining(lightning.LightningModule):
             pinball_loss(batch.target_mg_dl, trajectory.detach(), quantiles) * known
         ).sum() / total
         loss: Tensor = fit + self.spread_weight * pinball + self.prior_weight * penalty
+        self.log_dict({"train/loss": loss, "train/fit": fit, "train/pinball": pinball})
+        data: WindowData = self.trainer.datamodule  # type: ignore[attr-defined]
+        if data.pairs and number % self.paired_every == 0:
+            paired_fit, effect = self.paired_losses(data.pairs, len(data.participants.names))
+            self.log_dict({"train/paired_fit": paired_fit, "train/effect": effect})
+            loss = loss + self.paired_weight * (paired_fit + effect)
         if not torch.isfinite(loss):
             raise FloatingPointError("the training loss is not finite: lower learning_rate")
-        self.log_dict({"train/loss": loss, "train/fit": fit, "train/pinball": pinball})
         return loss
+
+    def paired_losses(self, pairs: Pairs, first: int) -> tuple[Tensor, Tensor]:
+        """Losses on virtual people of whom two futures are known.
+
+        Args:
+            pairs: The futures.
+            first: Row of their first person among what is personal.
+
+        Returns:
+            How far both trajectories miss, as of recordings; how far their difference misses,
+            relative to its size.
+        """
+        happened, changed = pairs.draw(self.paired_windows)
+        count = len(happened.person)
+        named = (torch.rand(count, 1) >= self.nameless_share).float()
+        base, own, row = self.model.population(1), pairs.participants, first + happened.person
+        people = People(
+            base.embedding + named * self.embedding[row],
+            base.scores + own.prior_scores[happened.person] + named * self.scores[row],
+            own.weights_kg[happened.person],
+            own.beta_cells[happened.person],
+        )
+        # Both futures in one roll, of the size that the step is compiled for.
+        both = torch.arange(count).repeat(2)
+        present = self.model.begin(happened.history, people).rows(both)
+        futures = together(happened, changed)
+        complete = torch.zeros(2 * count, dtype=torch.bool)
+        future = what_followed(futures, complete, torch.zeros(2 * count))
+        trajectory = self.model.roll(present, future, self.walk)
+        minutes = STEP_MIN * torch.arange(1.0, trajectory.shape[1] + 1)
+        scaled = (trajectory - futures.target_mg_dl) / trajectory_scale_mg_dl(minutes)
+        effect = changed.target_mg_dl - happened.target_mg_dl
+        missed = trajectory[count:] - trajectory[:count] - effect
+        relative = _rms(missed, 1.0) / _rms(effect, _LEAST_EFFECT_MG_DL)
+        return scaled.square().mean(), relative.mean()
 
     def validation_step(self, batch: Batch, number: int) -> None:
         """Errors of the nameless twin with an open plan, as for a person never seen."""

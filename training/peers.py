@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
@@ -19,16 +18,21 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from training.features import Floats, linear_features, tree_features
-from training.windows import FitFunction, Forecaster, Prediction, Windows
+from training.lstm import lstm
+from training.windows import (
+    HELD_OUT,
+    LEVELS,
+    FitFunction,
+    Forecaster,
+    Mask,
+    Names,
+    Prediction,
+    Windows,
+)
 
-Mask = NDArray[np.bool_]
-Names = NDArray[np.str_]
 Regress = Callable[[Floats, Names], Floats]
 """From features (n, F) and whose they are (n,) to a change in mg/dL (n,)."""
 
-LEVELS: Final = torch.linspace(0.05, 0.95, 19)
-HELD_OUT: Final = 0.15
-"""Share of each person's learning windows, the latest, that models are tuned on."""
 RIDGE_ALPHA: Final = 100.0
 RIDGE_ALPHA_OWN: Final = 1000.0
 TREES_MAX: Final = 600
@@ -137,6 +141,7 @@ PEERS: Final[dict[str, FitFunction]] = {
     "persistence": persistence,
     "ridge": ridge,
     "trees": trees,
+    "lstm": lstm,
 }
 
 
@@ -153,14 +158,14 @@ def _regression(
         fit: From features, people, changes and what to hold out to two regressions: one that
             learnt without what is held out, and the one to keep.
     """
-    features, people = read(windows), _people(windows)
+    features, people = read(windows), windows.names
     changes = (windows.targets_mg_dl - windows.last_mg_dl[:, None]).numpy()
     errors = np.full_like(changes, np.nan)
 
     def fit_horizon(column: int) -> Regress:
         change = changes[:, column]
         known = np.flatnonzero(~np.isnan(change))
-        held_out = _latest(windows.take(torch.from_numpy(known)))
+        held_out = windows.take(torch.from_numpy(known)).latest(HELD_OUT)
         early, full = fit(features[known], people[known], change[known], held_out)
         late = known[held_out]
         errors[late, column] = change[late] - early(features[late], people[late])
@@ -170,29 +175,11 @@ def _regression(
         kept = list(pool.map(fit_horizon, range(changes.shape[1])))
 
     def expect(asked: Windows) -> Tensor:
-        asked_features, asked_people = read(asked), _people(asked)
+        asked_features, asked_people = read(asked), asked.names
         expected = np.column_stack([predict(asked_features, asked_people) for predict in kept])
         return asked.last_mg_dl[:, None] + torch.from_numpy(expected).float()
 
     return _with_spread(expect, torch.from_numpy(errors))
-
-
-def _people(windows: Windows) -> Names:
-    """(W,) whose each window is."""
-    pairs = zip(windows.cohorts, windows.participants, strict=True)
-    names: Names = np.array(["/".join(pair) for pair in pairs])
-    return np.take(names, windows.person.numpy())
-
-
-def _latest(windows: Windows) -> Mask:
-    """(W,) the latest share of each person's windows."""
-    late = np.zeros(len(windows), dtype=bool)
-    for person in range(len(windows.participants)):
-        rows = windows.of(person).numpy()
-        if len(rows):
-            anchor = windows.anchor[rows].numpy()
-            late[rows] = anchor > np.quantile(anchor, 1 - HELD_OUT)
-    return late
 
 
 def _with_spread(expect: Callable[[Windows], Tensor], errors: Tensor) -> Forecaster:

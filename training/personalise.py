@@ -1,7 +1,8 @@
 """Personalisation: fine-tune an embedding row and physiological parameters per person.
 
 Shared weights stay frozen, so that everyone fits in one batch and a personal twin is kilobytes.
-A fit that does not help on the person's own held-back days is thrown away.
+Each person's fit is the one that was best on their own held-back days, and one that never helped
+there is thrown away.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ from hybridtwin.record import Record
 from hybridtwin.record_files import fingerprint
 from hybridtwin.registry import TRACKING_URI
 from hybridtwin.twin import Twin
-from training.data import Batch, Participants, WindowData, learning_part
+from training.batch import Batch, Participants, learning_part
+from training.data import WindowData
 from training.module import TwinTraining, pinball_loss, quiet_lightning, with_own
 from training.tracking import code_version, experiment
 
@@ -35,6 +37,7 @@ class PersonalSettings(BaseModel):
     learn_fraction: float = Field(1.0, gt=0, le=1, description="First share of time to learn from.")
     validation_fraction: float = Field(0.2, gt=0, lt=1, description="Last share of it, held back.")
     batches: int = Field(120, ge=1, description="Batches in all.")
+    checks: int = Field(6, ge=1, description="How often in between the held-back days are asked.")
     windows_per_batch: int = Field(384, ge=1, description="Over all people together.")
     horizon_min: int = Field(120, ge=30, description="Horizon to fit, minutes.")
     learning_rate: float = Field(0.03, gt=0)
@@ -54,7 +57,7 @@ class Fit:
         twin: Personal, or the population's where the fit did not help.
         kept: Whether the fit was kept.
         loss_before: Pinball loss of the population twin on the held-back days; NaN without any.
-        loss_after: Of the fitted twin.
+        loss_after: Of the fitted twin; infinite without any.
     """
 
     participant: str
@@ -80,28 +83,48 @@ class PersonalTraining(TwinTraining):
         )
         self.model = twin.model
         self.base = twin.person
-        self.losses: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.best = torch.full((people,), torch.inf)
+        self.best_embedding = torch.zeros_like(self.embedding)
+        self.best_scores = torch.zeros_like(self.scores)
+        self.before = torch.full((people,), torch.nan)
+        self._losses: list[tuple[Tensor, Tensor]] = []
 
     def everyone(self, participants: Participants) -> People:
         """Row 0 is the twin to start from, row 1 + i person i."""
         return with_own(self.base, participants, self.embedding, self.scores)
+
+    def on_fit_start(self) -> None:
+        """Nothing: there is room for everyone, and the encoder knows what is usual."""
 
     def on_train_start(self) -> None:
         """Freeze what is shared; no dropout either."""
         self.model.requires_grad_(False).eval()
 
     def validation_step(self, batch: Batch, number: int) -> None:
-        """Loss of the same windows without and with what is personal."""
+        """Loss of the same windows each time: at first without, then with what is personal."""
         is_open = torch.ones(len(batch.person), dtype=torch.bool)
-        losses = []
-        for rows in (torch.zeros_like(batch.person), batch.person + 1):
-            trajectory, quantiles, _ = self.run(batch, rows, is_open)
-            loss = pinball_loss(batch.target_mg_dl, trajectory, quantiles)
-            losses.append(torch.where(batch.target_known, loss, torch.nan).nanmean(1))
-        self.losses.append((losses[0], losses[1], batch.person))
+        trajectory, quantiles, _ = self.run(batch, batch.person + 1, is_open)
+        loss = pinball_loss(batch.target_mg_dl, trajectory, quantiles)
+        self._losses.append(
+            (torch.where(batch.target_known, loss, torch.nan).nanmean(1), batch.person)
+        )
 
     def on_validation_epoch_end(self) -> None:
-        """Keep the losses for `personalise` to compare."""
+        """Keep what is best for each person by now: everyone stops early for themselves."""
+        loss, person = (torch.cat(part) for part in zip(*self._losses, strict=True))
+        self._losses.clear()
+        known = ~loss.isnan()
+        mean = torch.full_like(self.best, torch.nan).scatter_reduce(
+            0, person[known], loss[known], "mean", include_self=False
+        )
+        if self.trainer.sanity_checking:
+            self.before = mean
+            return
+        better = mean < self.best
+        self.best = torch.where(better, mean, self.best)
+        with torch.no_grad():
+            self.best_embedding[better] = self.embedding[better]
+            self.best_scores[better] = self.scores[better]
 
     def configure_optimizers(self) -> Any:
         """Adam on what is personal."""
@@ -201,7 +224,7 @@ def fit_people(
         validation_fraction=settings.validation_fraction,
         batch_sizes=(settings.windows_per_batch,),
         horizons_min=(settings.horizon_min,),
-        batches_per_epoch=settings.batches,
+        batches_per_epoch=-(-settings.batches // settings.checks),
         validation_batches=settings.validation_batches,
         seed=settings.seed,
     )
@@ -209,7 +232,7 @@ def fit_people(
     if len(data.learn.anchors) and len(data.validation.anchors):
         lightning.seed_everything(settings.seed, verbose=False)
         trainer = lightning.Trainer(
-            max_epochs=1,
+            max_epochs=settings.checks,
             accelerator="cpu",
             logger=logger,
             callbacks=list(callbacks),
@@ -219,7 +242,7 @@ def fit_people(
             ),
             enable_checkpointing=False,
             enable_model_summary=False,
-            num_sanity_val_steps=0,
+            num_sanity_val_steps=-1,
             gradient_clip_val=1.0,
         )
         with quiet_lightning():
@@ -230,10 +253,10 @@ def fit_people(
 def _fits(
     twin: Twin, participants: Participants, module: PersonalTraining, settings: PersonalSettings
 ) -> list[Fit]:
-    people = module.everyone(participants)
+    people = with_own(module.base, participants, module.best_embedding, module.best_scores)
     fits = []
     for i, name in enumerate(participants.names):
-        before, after = (_mean_loss(module.losses, i, column) for column in (0, 1))
+        before, after = float(module.before[i]), float(module.best[i])
         kept = after < before
         row = i + 1 if kept else 0
         person = People(
@@ -243,8 +266,3 @@ def _fits(
         config = twin.config.model_copy(update={"name": name, "fitted": kept, "score_sd": sd})
         fits.append(Fit(name, replace(twin, config=config, person=person), kept, before, after))
     return fits
-
-
-def _mean_loss(losses: list[tuple[Tensor, Tensor, Tensor]], person: int, column: int) -> float:
-    values = [each[column][each[2] == person] for each in losses]
-    return float(torch.cat(values).nanmean()) if values else float("nan")

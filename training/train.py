@@ -11,9 +11,11 @@ from lightning.pytorch.cli import LightningCLI
 from mlflow import MlflowClient
 
 from hybridtwin.errors import TwinError
-from hybridtwin.registry import TRACKING_URI, population_twin, save_twin
+from hybridtwin.registry import TRACKING_URI, load_twin, population_twin, save_twin
 from hybridtwin.twin import TwinConfig
+from training.calibrate import calibrate
 from training.data import RecordData
+from training.drift import DriftSettings, reference, write_reference
 from training.errors import fit_correlation, standard_errors
 from training.module import TwinTraining, quiet_lightning
 from training.tracking import code_version, experiment, horizon_figure, log_twin
@@ -45,8 +47,13 @@ class LogRun(lightning.Callback):
         weights = torch.load(best, weights_only=True)["state_dict"] if best else None
         if weights is not None:
             pl_module.load_state_dict(weights)
-        errors = standard_errors(pl_module.eval(), trainer.datamodule.val_dataloader())
-        folder = export_twin(pl_module, run, fit_correlation(errors), self.out)
+        calibrate(pl_module.eval(), trainer.datamodule.calibration_dataloader())
+        errors = standard_errors(pl_module, trainer.datamodule.val_dataloader())
+        data: RecordData = trainer.datamodule
+        names = tuple(data.participants.names)
+        folder = export_twin(pl_module, run, names, fit_correlation(errors), self.out)
+        settings = DriftSettings(held_back=data.validation_fraction)
+        write_reference(reference(load_twin(folder), data.participants, settings), folder)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         client.log_figure(run, horizon_figure(metrics, "Validation, nameless twin"), "horizons.png")
         alias = log_twin(run, folder)
@@ -58,19 +65,25 @@ def _run(trainer: Any) -> tuple[MlflowClient, str]:
 
 
 def export_twin(
-    module: TwinTraining, version: str, correlation: tuple[float, float], folder: Path
+    module: TwinTraining,
+    version: str,
+    learnt_from: tuple[str, ...],
+    correlation: tuple[float, float],
+    folder: Path,
 ) -> Path:
     """Write the population twin of a training module to a folder.
 
     Args:
         module: Trained.
         version: Which run it is.
+        learnt_from: Participants whose recordings it was trained on.
         correlation: Of its errors, see `training.errors.fit_correlation`.
         folder: Where it goes.
     """
     log_decay, memory_min = correlation
     config = TwinConfig(
         version=version,
+        learnt_from=learnt_from,
         shape=module.model.shape,
         error_log_decay=log_decay,
         error_memory_min=memory_min,
@@ -78,13 +91,16 @@ def export_twin(
     return save_twin(population_twin(config, module.model), folder)
 
 
-def train(config: Path, resume: Path | None, out: Path, overrides: Sequence[str]) -> None:
-    """Train from a YAML configuration; `overrides` are further `--key value` of LightningCLI."""
-    for path in filter(None, (config, resume)):
-        if not path.is_file():
-            raise TwinError.of(str(path), "is not there", "Name a file, as --help shows.")
+def read_run(config: Path, overrides: Sequence[str]) -> LightningCLI:
+    """Trainer, module and data as a YAML configuration and `--key value` overrides have them.
+
+    Raises:
+        TwinError: There is no such file.
+    """
+    if not config.is_file():
+        raise TwinError.of(str(config), "is not there", "Name a file, as --help shows.")
     with quiet_lightning():
-        cli = LightningCLI(
+        return LightningCLI(
             TwinTraining,
             RecordData,
             args=["--config", str(config), *overrides],
@@ -101,6 +117,13 @@ def train(config: Path, resume: Path | None, out: Path, overrides: Sequence[str]
                 }
             },
         )
+
+
+def train(config: Path, resume: Path | None, out: Path, overrides: Sequence[str]) -> None:
+    """Train from a YAML configuration; `overrides` are further `--key value` of LightningCLI."""
+    if resume is not None and not resume.is_file():
+        raise TwinError.of(str(resume), "is not there", "Name a file, as --help shows.")
+    cli = read_run(config, overrides)
     experiment(EXPERIMENT)
     yaml = cli.parser.dump(cli.config, skip_unset=False)
     cli.trainer.callbacks.append(LogRun(yaml, out))  # type: ignore[attr-defined]

@@ -6,36 +6,56 @@ targets are readings, never interpolated values: a value filled in between two r
 later one. Targets count at their exact grid point only, so that a horizon means what it says.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from hybridtwin.errors import HistoryError
 from hybridtwin.record import Record
-from hybridtwin.timeline import CHANNEL, Timeline, to_timeline
+from hybridtwin.timeline import BOLUS, CARBS, CHANNEL, LONG_ACTING, Timeline, to_timeline
 from hybridtwin.units import STEP_MIN, steps
 
 COVERAGE_STEPS: Final = 15 // STEP_MIN
 """A grid point counts as covered by a reading in the 15 minutes up to it: the slowest sensors."""
+LEVELS: Final = torch.linspace(0.05, 0.95, 19)
+"""The quantiles that peers state."""
+HELD_OUT: Final = 0.15
+"""Share of each person's learning windows, the latest, that peers are tuned on."""
+DRIVERS: Final = {
+    "carbs": (*CARBS, "fat_g", "protein_g", "alcohol_g"),
+    "insulin": (*BOLUS, "basal_u", *LONG_ACTING),
+    "heart-rate": ("heart_rate_bpm", "steps", "stated_exertion", "stated_sprint"),
+}
+"""The channels of each driver of glucose that can be withheld."""
+
+Mask = NDArray[np.bool_]
+Names = NDArray[np.str_]
 
 
-class WindowRule(BaseModel):
-    """How a record is cut into windows."""
+class HistoryRule(BaseModel):
+    """Which part of a record is learnt from, and what a forecast needs behind it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     learn_fraction: float = Field(0.8, gt=0, lt=1, description="Share of time to learn from.")
-    horizons_min: tuple[int, ...] = Field((30, 60, 120), min_length=1)
     history_min: int = Field(360, ge=STEP_MIN, description="Length of the required history.")
     min_history_known: float = Field(
         0.7, ge=0, le=1, description="Share of the history that readings must cover."
     )
     learn_stride: int = Field(1, ge=1, description="Every how many anchors to learn from.")
+
+
+class WindowRule(HistoryRule):
+    """How a record is cut into windows."""
+
+    horizons_min: tuple[int, ...] = Field((30, 60, 120), min_length=1)
     score_stride: int = Field(1, ge=1, description="Every how many anchors to score.")
     min_windows: int = Field(
         24, ge=10, description="Fewer targets at a horizon to learn from or to score: skipped."
@@ -72,6 +92,23 @@ class Windows:
     def of(self, person: int) -> Tensor:
         """(n,) positions of one person's windows."""
         return torch.nonzero(self.person == person).flatten()
+
+    @cached_property
+    def names(self) -> Names:
+        """(W,) whose each window is, cohort included."""
+        pairs = zip(self.cohorts, self.participants, strict=True)
+        names: Names = np.array(["/".join(pair) for pair in pairs], dtype=np.str_)
+        return np.take(names, self.person.numpy())
+
+    def latest(self, share: float) -> Mask:
+        """(W,) the latest share of each person's windows."""
+        late = np.zeros(len(self), dtype=bool)
+        for person in range(len(self.participants)):
+            rows = self.of(person).numpy()
+            if len(rows):
+                anchor = self.anchor[rows].numpy()
+                late[rows] = anchor > np.quantile(anchor, 1 - share)
+        return late
 
     @cached_property
     def last_mg_dl(self) -> Tensor:
@@ -145,7 +182,7 @@ def split_by_time(records: Sequence[Record], rule: WindowRule) -> Split:
             skipped.append(_skip(record, str(error)))
             continue
         border = border_index(timeline, rule.learn_fraction)
-        past = until(timeline, border)
+        past = between(timeline, 0, border)
         found = anchors(timeline, rule)
         to_score = found[found >= border][:: rule.score_stride]
         to_learn = anchors(past, rule)[:: rule.learn_stride]
@@ -172,13 +209,37 @@ def border_index(timeline: Timeline, fraction: float) -> int:
     return first + int(fraction * (last - first))
 
 
-def until(timeline: Timeline, end: int) -> Timeline:
-    """The timeline's grid points before `end`."""
+def between(timeline: Timeline, begin: int, end: int) -> Timeline:
+    """The timeline's grid points from `begin` to before `end`."""
     cut = {
-        name: getattr(timeline, name)[:end]
+        name: getattr(timeline, name)[begin:end]
         for name in ("values", "known", "original", "minute_of_day", "weekday")
     }
-    return replace(timeline, **cut)
+    return replace(timeline, start=timeline.time(begin), **cut)
+
+
+def withhold(windows: Windows, drivers: Iterable[str]) -> Windows:
+    """The same windows where nothing is known of some `DRIVERS`."""
+    columns = [CHANNEL[name] for driver in drivers for name in DRIVERS[driver]]
+    kept = torch.ones(len(CHANNEL), dtype=torch.bool)
+    kept[columns] = False
+    timelines = [
+        replace(each, values=each.values * kept, known=each.known & kept)
+        for each in windows.timelines
+    ]
+    return replace(windows, timelines=timelines)
+
+
+def together(first: Windows, second: Windows) -> Windows:
+    """The windows of both; people of the second come after those of the first."""
+    return Windows(
+        timelines=first.timelines + second.timelines,
+        participants=first.participants + second.participants,
+        cohorts=first.cohorts + second.cohorts,
+        person=torch.cat([first.person, second.person + len(first.participants)]),
+        anchor=torch.cat([first.anchor, second.anchor]),
+        horizons_min=first.horizons_min,
+    )
 
 
 def anchors(timeline: Timeline, rule: WindowRule) -> Tensor:

@@ -2,7 +2,9 @@
 
 It reads neither planned insulin nor planned carbohydrate nor a compartment that they fill, and its
 latent state does not read glucose. The flux reads glucose at the same instant only. So the sum of
-body and residual stays cooperative, and a dose has the right sign by construction.
+body and residual stays cooperative, and a dose has the right sign by construction. Where the plan
+is complete the flux does not read glucose either: people answer their glucose with what an open
+plan leaves unsaid, and where all is said a dose has the size that the body gives it.
 
 People are columns here: what is read has shape (rows, B).
 """
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from hybridtwin.neural.encoder import clock_features
+from hybridtwin.neural.features import clock_features
 from hybridtwin.physiology.glucose import concentration
 
 FLUX_LIMIT_MG_KG_MIN: Final = 5.0  # about the fastest appearance of an ordinary meal
@@ -93,8 +95,8 @@ def target(for_drift: Tensor, w: ResidualWeights) -> Tensor:
     return torch.tanh(torch.mm(w.drift, silu(for_drift)) + w.drift_bias)
 
 
-def flux(plasma_mg_kg: Tensor, for_flux: Tensor, w: ResidualWeights) -> Tensor:
+def flux(plasma_mg_kg: Tensor, for_flux: Tensor, is_open: Tensor, w: ResidualWeights) -> Tensor:
     """(B,) flow into plasma, mg/kg/min."""
     glucose = (concentration(plasma_mg_kg) - _TYPICAL_MG_DL) * (1 / _SPREAD_MG_DL)
-    hidden = silu(for_flux + w.glucose * glucose)
+    hidden = silu(for_flux + w.glucose * (is_open * glucose))
     return FLUX_LIMIT_MG_KG_MIN * torch.tanh((w.flux * hidden).sum(0) + w.flux_bias)

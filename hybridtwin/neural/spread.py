@@ -9,6 +9,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+KNOTS_MIN: Final = (30, 60, 120, 240, 480)
+"""Horizons at which the spread is calibrated; between them in the logarithm of time."""
 LEVELS: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 _MEDIAN: Final = LEVELS.index(0.5)
 _GROWTH_MIN: Final = 120.0
@@ -24,6 +26,9 @@ class Spread(nn.Module):
         self.fixed = nn.Linear(context + embedding + 1, hidden)
         self.horizon = nn.Linear(3, hidden, bias=False)
         self.outlet = nn.Sequential(nn.SiLU(), nn.Linear(hidden, len(LEVELS)))
+        # Set after training, on windows that it did not learn from.
+        self.widening: Tensor
+        self.register_buffer("widening", torch.ones(2, len(KNOTS_MIN)))
 
     def forward(
         self, context: Tensor, embedding: Tensor, is_open: Tensor, minutes: Tensor
@@ -38,4 +43,13 @@ class Spread(nn.Module):
         middle = raw[..., _MEDIAN : _MEDIAN + 1]
         below = nn.functional.softplus(raw[..., :_MEDIAN]).flip(-1).cumsum(-1).flip(-1)
         above = nn.functional.softplus(raw[..., _MEDIAN + 1 :]).cumsum(-1)
-        return scale * torch.cat([middle - below, middle, middle + above], dim=-1)
+        lower, upper = self._widening(minutes).unsqueeze(-1)
+        return scale * torch.cat([middle - lower * below, middle, middle + upper * above], dim=-1)
+
+    def _widening(self, minutes: Tensor) -> Tensor:
+        """(2, H) factors on the distances below and above the median."""
+        knots = torch.log(torch.tensor(KNOTS_MIN, dtype=minutes.dtype))
+        at = torch.log(minutes).clamp(knots[0], knots[-1]).contiguous()
+        right = torch.searchsorted(knots, at).clamp(1, len(KNOTS_MIN) - 1)
+        share = (at - knots[right - 1]) / (knots[right] - knots[right - 1])
+        return torch.lerp(self.widening[:, right - 1], self.widening[:, right], share)

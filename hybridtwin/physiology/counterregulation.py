@@ -25,12 +25,12 @@ CASCADE: Final = Cascade(
 )
 
 GLUCAGON_BELOW_MG_DL: Final = 70.0
-ADRENALINE_BELOW_MG_DL: Final = 65.0
-_HALF_DEPTH_MG_DL: Final = 15.0  # half of the most that a gland gives, this far below its threshold
-_SOFTNESS_MG_DL: Final = 4.0
-HORMONE_RATE_PER_MIN: Final = 0.1  # secretion and clearance together; faster than glucose itself
-GLUCAGON_HALF_PG_ML: Final = 1200.0  # mini-doses raise glucose almost in proportion
-ADRENALINE_ON_LIVER: Final = 1.0
+ADRENALINE_BELOW_MG_DL: Final = 68.0
+_HALF_DEPTH_MG_DL: Final = 12.0  # half of the most that a gland gives, this far below its threshold
+_SOFTNESS_MG_DL: Final = 4.5
+HORMONE_RATE_PER_MIN: Final = 0.04  # what they do to the liver fades over half an hour
+GLUCAGON_HALF_PG_ML: Final = 3000.0  # mini-doses raise glucose almost in proportion
+ADRENALINE_ON_LIVER: Final = 2.5
 ADRENALINE_ON_UPTAKE: Final = 0.4
 LOW_MEMORY_MIN: Final = float(MINUTES_PER_DAY)  # an afternoon's low still blunts next morning
 # An hour of low halves the response; two in an afternoon still take a fourth of it next morning.
@@ -39,10 +39,8 @@ _HALF_MEMORY: Final = 60 / MINUTES_PER_DAY
 
 def below(glucose_mg_dl: Tensor, threshold_mg_dl: float) -> Tensor:
     """(B,) 0 to 1: how far glucose is below a threshold, smoothly."""
-    depth = (threshold_mg_dl - glucose_mg_dl) / _HALF_DEPTH_MG_DL
-    softness = _SOFTNESS_MG_DL / _HALF_DEPTH_MG_DL
-    positive = 0.5 * (depth + torch.sqrt(depth.square() + softness**2))
-    return positive / (1 + positive)
+    half_mg_dl = threshold_mg_dl - _HALF_DEPTH_MG_DL
+    return 0.5 * (1 + torch.tanh((half_mg_dl - glucose_mg_dl) / (2 * _SOFTNESS_MG_DL)))
 
 
 def heed(low_memory: Tensor) -> Tensor:
@@ -50,10 +48,10 @@ def heed(low_memory: Tensor) -> Tensor:
     return _HALF_MEMORY / (_HALF_MEMORY + low_memory)
 
 
-def low_memory_after(low_memory: Tensor, plasma_mg_dl: Tensor) -> Tensor:
-    """(B,) recent lows one step on: an average of the last day, 1 for a day far below."""
+def low_memory_after(low_memory: Tensor, plasma_mg_dl: Tensor, steps: float = 1.0) -> Tensor:
+    """(B,) recent lows some steps on: an average of the last day, 1 for a day far below."""
     now = below(plasma_mg_dl, ADRENALINE_BELOW_MG_DL)
-    return low_memory + (STEP_MIN / LOW_MEMORY_MIN) * (now - low_memory)
+    return low_memory + steps * (STEP_MIN / LOW_MEMORY_MIN) * (now - low_memory)
 
 
 def recent_lows(glucose_mg_dl: Tensor) -> Tensor:

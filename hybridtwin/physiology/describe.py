@@ -49,7 +49,7 @@ _CORE: Final = {
     ),
 }
 _WORDS: Final = {
-    "nph_u": "NPH",
+    "nph_u": "crystals, NPH",
     "detemir_u": "detemir",
     "glargine_u100_u": "glargine U100",
     "glargine_u300_u": "glargine U300",

@@ -17,8 +17,8 @@ from hybridtwin.physiology.cascade import Cascade, Flow
 CASCADE: Final = Cascade(
     rates={
         "stomach_g": "stomach_rate_per_min",
-        "gut_1_g": "gut_rate_per_min",
-        "gut_2_g": "gut_rate_per_min",
+        "gut_1_g": "gut_1_rate_per_min",
+        "gut_2_g": "gut_2_rate_per_min",
         "protein_1_g": "protein_rate_per_min",
         "protein_2_g": "protein_rate_per_min",
         "fat_1_g": "fat_rate_per_min",

@@ -71,15 +71,20 @@ DEFAULT_WEIGHT_KG: Final = 70.0
 MU_PER_U: Final = 1000.0
 MG_PER_G: Final = 1000.0
 PG_PER_UG: Final = 1e6
-# Slow release of the long-acting kinds, min: half-lives of 12 h, 19 h and 25 h for glargine U100,
-# U300 and degludec (Heise et al. 2012, Diabetes Obes. Metab. 14:944; Becker et al. 2015, Diabetes
-# Care 38:637); NPH and detemir from the clamps of Lepore et al. 2000 and Plank et al. 2005.
-NPH_MIN: Final = 200.0
+# Slow release of the long-acting kinds, min. Glargine is a precipitate that breaks up into crystals
+# like those of NPH: half-lives within 13.5 +- 6.9 and 19.0 +- 6.4 h (Becker et al. 2015, Diabetes
+# Care 38:637), U100 by how long one dose acts (Lepore et al. 2000, Diabetes 49:2142). Degludec by
+# its half-life of 25 h (Heise et al. 2012, Diabetes Obes. Metab. 14:944); NPH and detemir by the
+# clamps of Lepore et al. 2000 and Plank et al. 2005, Diabetes Care 28:1107.
+NPH_MIN: Final = 185.0
 DETEMIR_MIN: Final = 440.0
-GLARGINE_U100_MIN: Final = 1040.0
-GLARGINE_U300_MIN: Final = 1650.0
+GLARGINE_U100_MIN: Final = 800.0
+GLARGINE_U300_MIN: Final = 1350.0
 DEGLUDEC_MIN: Final = 2200.0
-HEXAMER_SHARE: Final = 1.5  # time as a hexamer, relative to each later rung
+HEXAMER_SHARE: Final = 1.7  # time as a hexamer, relative to each later rung
+# Time in the second compartment of the gut, relative to the mean of both: what is drunk as glucose
+# goes there, and 15 g of it raise glucose by 2.1 mmol/L in 20 min (Slama et al. 1990).
+GUT_2_SHARE: Final = 0.625
 ALCOHOL_ABSORPTION_MIN: Final = 20.0
 ALCOHOL_CLEARANCE_MIN: Final = 150.0  # about 7 g/h of 20 g; Norberg et al. 2003
 GLUCAGON_TIME_MIN: Final = 15.0  # glucose peaks after about an hour; Haymond et al. 2016
@@ -118,7 +123,7 @@ class BodyParameters:
     liver_half_glucose: Tensor = _prior("G_h", "mg/dL", 300, 0.3, 80, 1500, _WIDE)
 
     glucagon_effect: Tensor = _prior(
-        "xi", "1", 6.0, 0.25, 1.5, 18, "Ranjan et al. 2016, Diabetes Obes. Metab. 18:410"
+        "xi", "1", 12.0, 0.25, 3, 36, "Ranjan et al. 2016, Diabetes Obes. Metab. 18:410"
     )
     glucagon_response_pg_ml: Tensor = _prior(
         "delta", "pg/mL", 25, 0.5, 2, 250, "Bolli et al. 1983, Diabetes 32:134"
@@ -129,7 +134,7 @@ class BodyParameters:
 
     exercise_uptake: Tensor = _prior("b_ex", "mg/kg/min", 6.0, 0.4, 0.5, 20, "Roy & Parker 2007")
     exercise_clock: Tensor = _prior(
-        "c_ex", "1", 0.25, 0.15, -0.6, 0.6, "Ruegemer et al. 1990, Diabetes Care 13:113"
+        "c_ex", "1", 0.4, 0.15, -0.6, 0.9, "Ruegemer et al. 1990, Diabetes Care 13:104"
     )
     sprint_output: Tensor = _prior(
         "b_sp", "mg/kg/min", 14, 0.4, 1, 40, "Marliss & Vranic 2002, Diabetes 51:S271"
@@ -216,9 +221,14 @@ class BodyParameters:
         return self.stomach_time_min.reciprocal()
 
     @cached_property
-    def gut_rate_per_min(self) -> Tensor:
-        """1 / gut_time_min."""
-        return self.gut_time_min.reciprocal()
+    def gut_1_rate_per_min(self) -> Tensor:
+        """Out of the gut's first compartment; `gut_time_min` is the mean of both."""
+        return 1 / ((2 - GUT_2_SHARE) * self.gut_time_min)
+
+    @cached_property
+    def gut_2_rate_per_min(self) -> Tensor:
+        """Out of the second, into the blood."""
+        return 1 / (GUT_2_SHARE * self.gut_time_min)
 
     @cached_property
     def protein_rate_per_min(self) -> Tensor:
@@ -268,7 +278,7 @@ class BodyParameters:
     @cached_property
     def appearance_mg_kg_per_g(self) -> Tensor:
         """Flow into the blood, mg/kg/min, per gram in the second gut compartment."""
-        return MG_PER_G * self.carb_availability * self.gut_rate_per_min / self.weight_kg
+        return MG_PER_G * self.carb_availability * self.gut_2_rate_per_min / self.weight_kg
 
     @cached_property
     def protein_mg_kg_per_g(self) -> Tensor:

@@ -169,7 +169,7 @@ def clamp(
     """
     acts = what_acts(acting, p)
     nothing = body.new_zeros(0, body.shape[1])
-    person = person_of(p, nothing)
+    person = person_of(p, nothing, acting.is_open)
     target = torch.as_tensor(level_mg_dl).expand(len(acts), body.shape[1]) * GLUCOSE_VOLUME_DL_KG
     state = state_of(body, nothing, acts[0], person, None)
     infused, bodies = [], []

@@ -1,15 +1,20 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from mlflow.tracking._model_registry.registry import ModelRegistryStoreRegistry
+from mlflow.tracking._tracking_service.registry import TrackingStoreRegistry
 from threadpoolctl import threadpool_limits
 
 from hybridtwin.events import Profile
 from hybridtwin.record import Provenance, Record
 from hybridtwin.timeline import CHANNEL, Timeline
+from training.lstm import SETTINGS
 from training.windows import Windows
 
 START = pd.Timestamp("2024-03-04 00:00", tz="UTC")
@@ -56,9 +61,14 @@ def _record(
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _few_trees():
+def _small_peers():
     patch = pytest.MonkeyPatch()
     patch.setattr("training.peers.TREES_MAX", 12)
+    patch.setattr("training.night_models.TREES_MAX", 12)
+    patch.setattr(
+        "training.lstm.SETTINGS",
+        replace(SETTINGS, hidden=32, batch=128, epochs=2, batches_per_epoch=30, averaged_over=0.9),
+    )
     # Threads that wait for each other on busy cores make small trees slower, not faster.
     with threadpool_limits(1, "openmp"):
         yield
@@ -105,3 +115,14 @@ def _corrupt(timeline: Timeline, anchor: int) -> Timeline:
 @pytest.fixture(scope="session")
 def forget_future() -> Callable[[Windows, int], Windows]:
     return _forget_future
+
+
+@pytest.fixture
+def mlflow_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to work in, where MLflow's home is."""
+    monkeypatch.chdir(tmp_path)
+    # MLflow keeps what it opened by its relative name, wherever that was.
+    ModelRegistryStoreRegistry._get_store_with_resolved_uri.cache_clear()
+    TrackingStoreRegistry._get_store_with_resolved_uri.cache_clear()
+    yield tmp_path
+    mlflow.set_tracking_uri(None)

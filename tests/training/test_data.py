@@ -4,7 +4,8 @@ import torch
 
 from hybridtwin.history import HISTORY_STEPS, join
 from hybridtwin.timeline import CHANNEL, MODULATORS, to_timeline
-from training.data import WindowData, augmented, cut_batch, learning_part
+from training.batch import augmented, cut_batch, learning_part
+from training.data import WindowData
 
 
 def test_a_batch_is_the_timeline_around_its_anchor(records):

@@ -4,26 +4,34 @@ from pathlib import Path
 import pytest
 import torch
 from mlflow import MlflowClient
+from pydantic import ValidationError
+from rich.progress import Progress
 
 from hybridtwin.errors import HistoryError, ModelError, TwinError
 from hybridtwin.record_files import fingerprint
+from hybridtwin.registry import untrained_twin
 from training.config import read_config
 from training.evaluate import (
     EXPERIMENT,
     Protocol,
     evaluate,
     log_report,
+    summary,
     write_report,
 )
+from training.forecasters import Twins
 from training.metrics import ROW
 from training.personalise import PersonalSettings
-from training.windows import Prediction
+from training.scoring import WindowsProtocol, contest, scorable
+from training.windows import Prediction, split_by_time
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / "configs" / "protocols" / "last-fifth.yaml"
-QUICK = Protocol(
-    name="quick", split="last-fifth", peers=("persistence", "ridge"), bootstrap_samples=50
+PROTOCOLS = sorted((ROOT / "configs" / "protocols").glob("*.yaml"))
+QUICK = WindowsProtocol(
+    name="quick", split="last-fifth", peers=("persistence", "ridge"), twins=(), bootstrap_samples=50
 )
+NO_TWINS = Twins(untrained_twin(), PersonalSettings())
+SILENT = Progress(disable=True)
 
 
 def _oracle(_):
@@ -32,15 +40,28 @@ def _oracle(_):
 
 
 @pytest.fixture(scope="module")
-def report(records, make_record):
-    everyone = [*records, make_record("short", days=0.4)]
-    return evaluate(everyone, QUICK, {"oracle": _oracle})
+def everyone(records, make_record):
+    return [*records, make_record("short", days=0.4)]
 
 
-def test_the_committed_protocol_is_readable():
-    protocol = read_config(CONFIG, Protocol)
-    assert protocol.horizons_min == (30, 60, 120)
-    assert protocol.peers == ("persistence", "ridge", "trees")
+@pytest.fixture(scope="module")
+def report(everyone):
+    return evaluate(everyone, QUICK, NO_TWINS)
+
+
+@pytest.mark.parametrize("path", PROTOCOLS, ids=lambda path: path.stem)
+def test_the_committed_protocols_are_readable_and_named_as_their_files(path):
+    assert read_config(path, Protocol).root.name == path.stem
+
+
+def test_peers_and_twins_are_scored_on_the_same_windows_in_all_protocols_of_the_last_fifth():
+    def read(name: str):
+        protocol = read_config(ROOT / "configs" / "protocols" / f"{name}.yaml", Protocol).root
+        rule = ("learn_fraction", "history_min", "min_history_known", "score_stride")
+        return {key: getattr(protocol, key) for key in rule}
+
+    same = [read(name) for name in ("last-fifth", "unseen", "ablation", "cold-start")]
+    assert all(each == same[0] for each in same)
 
 
 def test_the_committed_personal_settings_are_the_defaults():
@@ -49,8 +70,11 @@ def test_the_committed_personal_settings_are_the_defaults():
 
 def test_wrong_protocols_say_where(tmp_path):
     path = tmp_path / "wrong.yaml"
-    path.write_text("name: x\nsplit: y\nhorizons: [30]\n")
+    path.write_text("kind: windows\nname: x\nsplit: y\nhorizons: [30]\n")
     with pytest.raises(TwinError, match="horizons"):
+        read_config(path, Protocol)
+    path.write_text("kind: day\nname: x\n")
+    with pytest.raises(TwinError, match="kind"):
         read_config(path, Protocol)
     path.write_text("name: [")
     with pytest.raises(TwinError, match=r"wrong\.yaml: cannot be read"):
@@ -59,20 +83,18 @@ def test_wrong_protocols_say_where(tmp_path):
         read_config(tmp_path / "absent.yaml", Protocol)
 
 
-def test_every_model_is_scored_on_the_same_windows(report):
-    assert set(report.rows["model"]) == {"persistence", "ridge", "oracle"}
-    common = report.rows[report.rows["metric"] == "rmse"]
+def test_every_model_is_scored_on_the_same_windows(everyone):
+    split = scorable(split_by_time(everyone, QUICK))
+    rows = contest(split, QUICK.peer_fits() | {"oracle": _oracle}, QUICK, SILENT).rows
+    assert set(rows["model"]) == {"persistence", "ridge", "oracle"}
+    common = rows[rows["metric"] == "rmse"]
     counts = common.groupby(["cohort", "participant", "horizon_min"])["windows"].nunique()
     assert (counts == 1).all()
-
-
-def test_a_perfect_model_has_no_error(report):
-    perfect = report.rows[report.rows["model"] == "oracle"]
-    assert (perfect["value"] == 0).all()
+    assert (rows.loc[rows["model"] == "oracle", "value"] == 0).all()
 
 
 def test_skipped_are_listed(report):
-    assert [each.participant for each in report.skipped] == ["short"]
+    assert [each.participant for each in report.results.skipped] == ["short"]
 
 
 def test_written_reports_hold_everything(report, tmp_path, records):
@@ -81,36 +103,36 @@ def test_written_reports_hold_everything(report, tmp_path, records):
     content = json.loads(path.read_text())
     assert set(content) >= {"protocol", "data_fingerprint", "code_version", "created", "rows"}
     assert tuple(content["rows"][0]) == ROW
-    assert len(content["rows"]) == len(report.rows)
+    assert len(content["rows"]) == len(report.results.rows)
     assert content["skipped"][0]["participant"] == "short"
     assert content["data_fingerprint"] != fingerprint(records)
     assert content["code_version"]
-    assert Protocol.model_validate(content["protocol"]) == QUICK
+    assert Protocol.model_validate(content["protocol"]).root == QUICK
 
 
 def test_a_single_person_is_enough(make_record):
-    report = evaluate([make_record()], QUICK, {})
-    means = report.rows[report.rows["participant"] == "mean"]
+    report = evaluate([make_record()], QUICK, NO_TWINS)
+    means = report.results.rows[report.results.rows["participant"] == "mean"]
     assert (means["participants"] == 1).all()
     assert (means["ci_low"] <= means["value"]).all()
 
 
 def test_trees_bear_a_single_short_record_without_doses(make_record):
     protocol = QUICK.model_copy(update={"peers": ("trees",)})
-    assert len(evaluate([make_record(days=2, logged=False)], protocol, {}).rows)
+    assert len(evaluate([make_record(days=2, logged=False)], protocol, NO_TWINS).results.rows)
 
 
-def test_repeating_gives_the_same_rows(report, records, make_record):
-    again = evaluate([*records, make_record("short", days=0.4)], QUICK, {"oracle": _oracle})
-    assert again.rows.equals(report.rows)
+def test_repeating_gives_the_same_rows(report, everyone):
+    again = evaluate(everyone, QUICK, NO_TWINS)
+    assert again.results.rows.equals(report.results.rows)
     assert again.data_fingerprint == report.data_fingerprint
 
 
 def test_no_windows_at_all_is_an_error(make_record):
     with pytest.raises(HistoryError, match="short"):
-        evaluate([make_record("short", days=0.4)], QUICK, {})
+        evaluate([make_record("short", days=0.4)], QUICK, NO_TWINS)
     with pytest.raises(HistoryError, match="none"):
-        evaluate([], QUICK, {})
+        evaluate([], QUICK, NO_TWINS)
 
 
 @pytest.mark.parametrize(
@@ -122,13 +144,19 @@ def test_no_windows_at_all_is_an_error(make_record):
 )
 def test_models_that_break_the_contract_are_named(make_record, predict, message):
     with pytest.raises(ModelError, match=f"broken.*{message}"):
-        evaluate([make_record()], QUICK, {"broken": lambda _: predict})
+        contest(split_by_time([make_record()], QUICK), {"broken": lambda _: predict}, QUICK, SILENT)
 
 
-def test_unknown_peers_are_refused(make_record):
-    protocol = QUICK.model_copy(update={"peers": ("forest",)})
-    with pytest.raises(ModelError, match="forest"):
-        evaluate([make_record()], protocol, {})
+@pytest.mark.parametrize("wrong", [{"peers": ("forest",)}, {"twins": ("forest",)}])
+def test_unknown_models_are_refused(wrong):
+    with pytest.raises(ValidationError, match=r"forest.*choose of"):
+        WindowsProtocol(name="x", split="y", **wrong)
+
+
+def test_summaries_show_every_model_of_every_cohort(report):
+    tables = summary(report)
+    assert [table.title for table in tables] == ["toy", "bare", "all"]
+    assert all(table.row_count == 2 for table in tables)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -140,8 +168,8 @@ def test_logged_reports_can_be_found_in_mlflow(report, tmp_path):
     client = MlflowClient(tracking_uri=uri)
     run = client.get_run(run_id)
     assert client.get_experiment(run.info.experiment_id).name == EXPERIMENT
-    assert run.data.metrics["oracle.rmse.60.toy"] == 0
-    assert run.data.metrics["ridge.rmse.30.all"] > 0
+    assert run.data.metrics["last-fifth.persistence.rmse.60.toy"] > 0
+    assert run.data.metrics["last-fifth.ridge.rmse.30.all"] > 0
     assert run.data.params["learn_fraction"] == "0.8"
     assert {each.path for each in client.list_artifacts(run_id)} == {"report.json", "rmse.png"}
     assert (tmp_path / "runs" / "artifacts").is_dir()

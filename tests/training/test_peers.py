@@ -22,10 +22,7 @@ def split(records) -> Split:
 
 
 SETTINGS = PersonalSettings(batches=2, windows_per_batch=32, validation_batches=1, horizon_min=30)
-TWINS = {
-    "twin": lambda learn: forecasters.population(load_twin()),
-    "twin-personal": lambda learn: forecasters.personal(load_twin(), SETTINGS, learn),
-}
+TWINS = {name: make(load_twin(), SETTINGS) for name, make in forecasters.TWINS.items()}
 MODELS = PEERS | TWINS
 
 
@@ -77,7 +74,7 @@ def test_persistence_is_the_last_reading(split):
     assert torch.equal(found, split.score.last_mg_dl[:, None].expand(-1, 3))
 
 
-@pytest.mark.parametrize(("name", "share"), [("ridge", 0.1), ("trees", 0.7)])
+@pytest.mark.parametrize(("name", "share"), [("ridge", 0.1), ("trees", 0.7), ("lstm", 0.7)])
 def test_a_wave_is_recovered(name, share):
     """A wave is a linear process: two past values determine the next one."""
     wave = 140 + 50 * np.sin(2 * np.pi * np.arange(6 * 288) / 37)

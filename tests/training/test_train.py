@@ -12,7 +12,8 @@ from mlflow import MlflowClient
 from hybridtwin.errors import ModelError, TwinError
 from hybridtwin.record_files import save_record
 from hybridtwin.registry import CHAMPION, MODEL_NAME, TRACKING_URI, load_twin, save_twin
-from training.data import learning_part
+from training.batch import learning_part
+from training.drift import read_reference
 from training.personalise import PersonalSettings, fit_people, personalise
 from training.train import train
 
@@ -27,6 +28,10 @@ SMALL = [
     "--data.horizons_min=[60]",
     "--data.batch_sizes=[16]",
     "--data.validation_fraction=0.2",
+    "--trainer.check_val_every_n_epoch=1",
+    "--data.virtual_people=3",
+    "--data.virtual_days=4",
+    "--model.paired_windows=8",
     "--trainer.enable_model_summary=false",
     "--model.shape.encoder_hidden=16",
 ]
@@ -37,12 +42,10 @@ def small(epochs: int) -> list[str]:
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch, records):
+def home(mlflow_home, records):
     for record in records[:2]:
-        save_record(record, tmp_path / "records")
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    mlflow.set_tracking_uri(None)
+        save_record(record, mlflow_home / "records")
+    return mlflow_home
 
 
 def test_train_registers_a_champion_then_challengers_and_resumes(home):
@@ -53,6 +56,9 @@ def test_train_registers_a_champion_then_challengers_and_resumes(home):
     folder = load_twin(home / "twin")
     assert twin.config == folder.config
     assert torch.equal(twin.person.scores, folder.person.scores)
+    learnt = read_reference(CHAMPION)
+    assert learnt is not None
+    assert {"glucose_mg_dl", "rmse_30_mg_dl"} <= set(learnt.channels)
 
     (experiment,) = client.search_experiments(filter_string="name = 'population'")
     (run,) = client.search_runs([experiment.experiment_id])
@@ -75,13 +81,15 @@ def test_train_registers_a_champion_then_challengers_and_resumes(home):
 
 
 def test_more_people_than_rows_and_missing_files_are_refused(home):
-    with pytest.raises(ModelError, match=r"room for 1 people, but the records hold 2"):
+    with pytest.raises(ModelError, match=r"room for 1 people, but there are 5"):
         train(CONFIG, None, home / "twin", [*small(1), "--model.people=1"])
     with pytest.raises(TwinError, match=r"nope\.yaml: is not there"):
         train(home / "nope.yaml", None, home / "twin", [])
 
 
-SETTINGS = PersonalSettings(batches=15, windows_per_batch=48, horizon_min=60, validation_batches=2)
+SETTINGS = PersonalSettings(
+    batches=16, checks=2, windows_per_batch=48, horizon_min=60, validation_batches=2
+)
 
 
 def test_fitting_leaves_the_population_alone_and_helps_or_is_dropped(records, tmp_path):

@@ -6,13 +6,17 @@ import torch
 from pydantic import ValidationError
 
 from hybridtwin.record import Record
-from hybridtwin.timeline import to_timeline
+from hybridtwin.timeline import CHANNEL, to_timeline
 from training.windows import (
+    DRIVERS,
     WindowRule,
     anchors,
+    between,
     border_index,
     history_known,
     split_by_time,
+    together,
+    withhold,
 )
 
 RULE = WindowRule()
@@ -139,3 +143,67 @@ def test_nobody_left_gives_no_windows():
 def test_impossible_rules_are_refused(wrong):
     with pytest.raises(ValidationError):
         WindowRule(**wrong)
+
+
+def test_a_window_counts_at_the_horizons_at_which_it_has_a_reading(make_record):
+    rule = WindowRule(horizons_min=(30, 480))
+    record = make_record(days=4)
+    score = split_by_time([record], rule).score
+    short = split_by_time([record], WindowRule(horizons_min=(30,))).score
+    late = score.anchor + 96 >= len(score.timelines[0])
+    assert torch.equal(score.anchor, short.anchor)
+    assert torch.equal(score.targets_mg_dl[:, 1].isnan(), late)
+    assert 0 < late.sum() < len(late)
+
+
+def test_the_border_and_everything_before_it_stay_where_horizons_are_added(records):
+    short, long = (
+        split_by_time(records, WindowRule(horizons_min=each)) for each in ((30,), (30, 240))
+    )
+    for person in range(len(records)):
+        before = set(short.score.anchor[short.score.of(person)].tolist())
+        assert before <= set(long.score.anchor[long.score.of(person)].tolist())
+
+
+@pytest.mark.parametrize("drivers", [(), ("carbs",), ("insulin", "heart-rate")])
+def test_withheld_drivers_are_unknown_and_all_else_is_as_before(make_record, drivers):
+    score = split_by_time([make_record()], RULE).score
+    hidden = withhold(score, drivers)
+    gone = {name for driver in drivers for name in DRIVERS[driver]}
+    before, after = score.timelines[0], hidden.timelines[0]
+    for name, column in CHANNEL.items():
+        if name in gone:
+            assert not after.known[:, column].any()
+            assert not after.values[:, column].any()
+        else:
+            assert torch.equal(after.known[:, column], before.known[:, column])
+            assert torch.equal(after.values[:, column], before.values[:, column])
+    torch.testing.assert_close(
+        hidden.targets_mg_dl, score.targets_mg_dl, rtol=0, atol=0, equal_nan=True
+    )
+
+
+def test_a_part_of_a_timeline_keeps_its_instants(make_record):
+    timeline = to_timeline(make_record(days=2))
+    part = between(timeline, 100, 300)
+    assert part.time(7) == timeline.time(107)
+    assert torch.equal(part.values, timeline.values[100:300])
+
+
+def test_windows_of_two_groups_together_are_those_of_each(records):
+    every = split_by_time(records, RULE).learn
+    first, second = (split_by_time(some, RULE).learn for some in (records[:1], records[1:]))
+    both = together(first, second)
+    assert both.participants == every.participants
+    assert torch.equal(both.person, every.person)
+    assert torch.equal(both.last_mg_dl, every.last_mg_dl)
+    assert list(both.names) == list(every.names)
+
+
+def test_the_latest_windows_are_each_persons_own_latest(records):
+    learn = split_by_time(records, RULE).learn
+    late = torch.from_numpy(learn.latest(0.25))
+    for person in range(len(records)):
+        mine = learn.person == person
+        assert learn.anchor[mine & ~late].max() < learn.anchor[mine & late].min()
+        assert (mine & late).sum() / mine.sum() == pytest.approx(0.25, abs=0.01)

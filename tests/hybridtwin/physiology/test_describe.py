@@ -96,7 +96,7 @@ def test_every_arrow_between_compartments_is_seen_in_a_step(glucose_mg_dl: float
     acting = Acting(
         torch.zeros(len(INPUTS), 1, dtype=torch.float64), neutral, neutral, one.expand(5, 1)
     )
-    person = person_of(p, body.new_zeros(0, 1))
+    person = person_of(p, body.new_zeros(0, 1), one)
 
     def after(start: torch.Tensor) -> torch.Tensor:
         state = state_of(start, body.new_zeros(0, 1), acting, person, None)

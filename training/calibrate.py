@@ -1,0 +1,74 @@
+"""Calibration: widen or narrow the spread until it holds on windows it did not learn from.
+
+Conformalised quantile regression (Romano, Patterson & Candes 2019, NeurIPS 32), by factors instead
+of shifts, below and above the median by themselves and at each horizon. The windows are forecast
+without a name, as for people of whom nothing is known.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from hybridtwin.hybrid import log_ratio
+from hybridtwin.neural.spread import KNOTS_MIN, LEVELS
+from hybridtwin.units import steps
+from training.batch import Batch
+from training.module import TwinTraining
+
+_LOW, _MEDIAN, _HIGH = (LEVELS.index(level) for level in (0.1, 0.5, 0.9))
+_OUTSIDE: Final = 0.1
+_FEWEST: Final = 200
+"""With fewer windows at a horizon the spread stays as it was learnt."""
+
+
+def calibrate(module: TwinTraining, batches: Iterable[Batch]) -> None:
+    """Set the model's widening so that a tenth of readings lies beyond the outer deciles.
+
+    Args:
+        module: Trained; its data are at hand.
+        batches: Windows that it did not learn from.
+    """
+    spread = module.model.spread
+    spread.widening.fill_(1.0)
+    columns = [steps(minutes) - 1 for minutes in KNOTS_MIN]
+    found = []
+    with torch.inference_mode():
+        for batch in batches:
+            nobody = torch.zeros(len(batch.person), dtype=torch.long)
+            trajectory, quantiles, _ = module.run(batch, nobody, nobody == 0)
+            ratio = log_ratio(batch.target_mg_dl.clamp(min=1), trajectory)
+            beyond = beyond_median(ratio, quantiles)
+            beyond = torch.where(batch.target_known, beyond, torch.nan)
+            found.append(beyond[..., [column for column in columns if column < beyond.shape[-1]]])
+    beyond = torch.cat(found, dim=1)
+    for side in range(2):
+        for knot in range(beyond.shape[-1]):
+            values = beyond[side, :, knot]
+            values = values[~values.isnan()]
+            if len(values) >= _FEWEST:
+                spread.widening[side, knot] = conformal_quantile(values, _OUTSIDE)
+
+
+def beyond_median(ratio: Tensor, quantiles: Tensor) -> Tensor:
+    """(2, B, H) how far readings lie below and above the median, in distances of the outer deciles.
+
+    Args:
+        ratio: (B, H) log of reading to trajectory.
+        quantiles: (B, H, Q) of it at `LEVELS`.
+    """
+    low, median, high = (quantiles[..., level] for level in (_LOW, _MEDIAN, _HIGH))
+    return torch.stack([(median - ratio) / (median - low), (ratio - median) / (high - median)])
+
+
+def conformal_quantile(values: Tensor, outside: float) -> Tensor:
+    """The value that a new one exceeds with a probability of at most `outside`.
+
+    Args:
+        values: (N,) exchangeable with the new one.
+        outside: Between 0 and 1.
+    """
+    above = math.floor((len(values) + 1) * outside)
+    return values.sort(descending=True).values[above]
