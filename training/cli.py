@@ -177,11 +177,12 @@ def promote(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only.")] = False,
 ) -> None:
     """Make the challenger champion, unless it is worse at anything that counts."""
+    from training import gates
     from training import promote as run
 
-    settings = read_config(config, run.PromotionSettings)
-    reports = run.read_reports(champion), run.read_reports(challenger)
-    findings = run.compare(*reports, settings)
+    settings = read_config(config, gates.PromotionSettings)
+    reports = gates.read_reports(champion), gates.read_reports(challenger)
+    findings = gates.compare(*reports, settings)
     share = f"{settings.confidence:.0%}"
     table = Table("gate", "where", "metric")
     for column in ("champion", "challenger", f"worse by ({share} interval)"):

@@ -178,7 +178,7 @@ class RecordData(WindowData):
         validation_batches: int = 8,
         seed: int = 0,
         fold: int | None = None,
-        folds: int = 5,
+        folds: int = 3,
         virtual_people: int = 0,
         virtual_days: float = 14,
         virtual_folder: Path = Path("checkpoints"),

@@ -50,6 +50,7 @@ class Report:
 
     Attributes:
         protocol: How it was done.
+        twin_version: Which twin was scored.
         data_fingerprint: SHA-256 over the records.
         code_version: Of this package, by git where there is a repository.
         created: When, UTC.
@@ -57,6 +58,7 @@ class Report:
     """
 
     protocol: AnyProtocol
+    twin_version: str
     data_fingerprint: str
     code_version: str
     created: datetime
@@ -83,6 +85,7 @@ def evaluate(
     """
     return Report(
         protocol=protocol,
+        twin_version=twins.population.config.version,
         data_fingerprint=fingerprint(records),
         code_version=code_version(),
         created=datetime.now(UTC),
@@ -112,6 +115,7 @@ def write_report(report: Report, path: Path) -> None:
     """Write a report as JSON."""
     content: dict[str, Any] = {
         "protocol": report.protocol.model_dump(mode="json"),
+        "twin_version": report.twin_version,
         "data_fingerprint": report.data_fingerprint,
         "code_version": report.code_version,
         "created": report.created.isoformat(timespec="seconds"),
@@ -155,6 +159,7 @@ def log_report(report: Report, path: Path, uri: str = TRACKING_URI) -> str:
     client = MlflowClient(tracking_uri=uri)
     run = client.create_run(experiment(EXPERIMENT, uri), run_name=report.protocol.name).info.run_id
     settings = report.protocol.model_dump(mode="json") | {
+        "twin_version": report.twin_version,
         "data_fingerprint": report.data_fingerprint,
         "code_version": report.code_version,
         "skipped": len(report.results.skipped),

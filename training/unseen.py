@@ -33,7 +33,7 @@ from training.windows import Prediction, Split, Windows, split_by_time
 class FoldsProtocol(ScoringRule):
     """What protocols of people never seen say."""
 
-    folds: int = Field(5, ge=2, description="Groups of people, each left out once.")
+    folds: int = Field(3, ge=2, description="Groups of people, each left out once.")
 
 
 class UnseenProtocol(FoldsProtocol):

@@ -12,8 +12,8 @@ from hybridtwin.errors import ModelError, TwinError
 from hybridtwin.registry import CHAMPION, MODEL_NAME, TRACKING_URI, load_twin, save_twin
 from training.cli import register
 from training.config import read_config
+from training.gates import Gate, PromotionSettings, compare, read_reports
 from training.metrics import MEAN
-from training.promote import Gate, PromotionSettings, compare, read_reports
 from training.tracking import experiment, log_twin
 
 CONFIG = Path(__file__).parents[2] / "configs" / "promotion.yaml"
@@ -35,9 +35,10 @@ def _rows(metric, values, mean=None, cohort="toy", horizon=30):
     return [*rows, common | end | {"ci_low": value - half, "ci_high": value + half}]
 
 
-def _write(path, rows, protocol="p", fingerprint="abc"):
+def _write(path, rows, protocol="p", fingerprint="abc", version="new"):
     content = {
         "protocol": {"name": protocol, "split": "s"},
+        "twin_version": version,
         "data_fingerprint": fingerprint,
         "code_version": "v1",
         "created": "2026-01-01T00:00:00+00:00",
@@ -229,6 +230,10 @@ def test_the_command_moves_the_alias_only_on_a_pass(mlflow_home):
     assert refused.exit_code == 1
     assert "Refused: 1 of 1" in refused.output
     assert promote("better.json", "--dry-run").exit_code == 0
+    _write(home / "anothers.json", _rows("rmse", PEOPLE - 1), version="a third")
+    assert "scored twin a third, but the challenger is new" in str(
+        promote("anothers.json").exception
+    )
     assert aliases() == before
 
     assert promote("better.json", "--box", "box").exit_code == 0
