@@ -60,6 +60,11 @@ the first 80 % of each participant's time was read in training, of which the las
 watch progress. Changes made to the data: unit conversion, removal of duplicates and of impossible
 values, a 5-minute grid; see the importers.
 
+Beside the recordings it learnt from virtual people, for each of whom two futures from one moment
+are known: what happened, and what would have happened with one dose or meal changed. They are drawn
+anew, with the group means and covariances of the 30 published patients of the UVA/Padova simulator;
+these 30 themselves, on whom cause is scored, and their futures were never seen.
+
 ## How it was scored
 
 By the protocols named below, which stand in `configs/protocols/`. All models of a table were scored
@@ -75,7 +80,7 @@ _TAIL: Final = """
   until a personal twin is fitted, and closed-loop data confound it.
 - Rare situations rest on physiology alone, with priors from published studies: the recordings hold
   hardly any rescue glucagon, alcohol, illness, ultra-rapid insulin or stated sprint.
-- Most training windows are 2 h long, a fifth of the batches 8 h: trust long horizons less.
+- Two thirds of the training windows are 2 h long, one third 8 h: trust long horizons less.
 - HUPA-UCM's glucose was interpolated by its authors to 5 minutes; it is learnt from and scored at
   the original readings only.
 """
@@ -124,32 +129,40 @@ def _section(report: dict[str, Any]) -> str:
 
 
 def _comparison(before: dict[str, Any], reports: Sequence[dict[str, Any]], path: Path) -> str:
-    same = ("data_fingerprint", "protocol")
-    now = next((each for each in reports if all(each[key] == before[key] for key in same)), None)
-    if now is None:
-        raise ModelError.of(
-            str(path),
-            "it was scored on other records, or by another protocol",
-            "Name a report of the same `hybridtwin evaluate` for the version before.",
-        )
     keys = ["split", "cohort", "model", "metric", "horizon_min"]
     chosen = f"participant == 'mean' and metric in {_ERRORS} and model.str.startswith('twin')"
-    old, new = (
-        pd.DataFrame(report["rows"]).query(chosen).set_index(keys)["value"]
-        for report in (before, now)
-    )
+
+    def cells(report: dict[str, Any]) -> pd.DataFrame:
+        return pd.DataFrame(report["rows"]).query(chosen).set_index(keys)[["value", "windows"]]
+
+    def identity(report: dict[str, Any]) -> tuple[str, str]:
+        return report["protocol"]["name"], report["data_fingerprint"]
+
+    now = next((each for each in reports if identity(each) == identity(before)), None)
+    alike = pd.DataFrame()
+    if now is not None:
+        both = cells(now).merge(cells(before), on=keys, suffixes=("", "_before"))
+        # As many windows on the same records are the same windows.
+        alike = both[both["windows"] == both["windows_before"]]
+    if alike.empty:
+        raise ModelError.of(
+            str(path),
+            "it was scored on other records or other windows, or by another protocol",
+            "Name a report of the same `hybridtwin evaluate` for the version before.",
+        )
     ratio = (
-        (new / old)
+        (alike["value"] / alike["value_before"])
+        .rename("value")
         .reset_index()
         .pivot_table(index=keys[:4], columns="horizon_min", values="value", sort=False)
         .sort_index(axis=1)
     )
     names = [", ".join(index) for index in ratio.index]
-    cells = [[_number(value) for value in row] for row in ratio.to_numpy()]
+    numbers = [[_number(value) for value in row] for row in ratio.to_numpy()]
     return (
         f"\n{before['protocol']['name']}: error of this version over that of code "
         f"{before['code_version']} ({before['created'][:10]}), on the same windows; below 1 is "
-        "better.\n" + _markdown("split, cohort, model, metric", list(ratio.columns), names, cells)
+        "better.\n" + _markdown("split, cohort, model, metric", list(ratio.columns), names, numbers)
     )
 
 

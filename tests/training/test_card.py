@@ -77,6 +77,15 @@ def test_the_version_before_is_a_ratio_of_errors(tmp_path):
     assert "1.200" not in card  # an AUROC is no error
 
 
+def test_only_the_same_windows_are_compared(tmp_path):
+    """A horizon that was added since has nothing to be held against."""
+    rows = [_row(20.0), _row(10.0, horizon_min=60, windows=8)]
+    before = _write(tmp_path / "old.json", *rows)
+    now = [_row(15.0), _row(9.0, horizon_min=60), _row(30.0, horizon_min=240)]
+    card = _card(tmp_path, [_write(tmp_path / "now.json", *now)], [before])
+    assert "| s, toy, twin, rmse | 0.750 |" in card
+
+
 def test_a_version_before_scored_otherwise_is_refused(tmp_path):
     now = _write(tmp_path / "now.json", _row(15.0))
     for more in ({"fingerprint": "def"}, {"protocol": "q"}):
