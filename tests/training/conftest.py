@@ -1,14 +1,10 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from mlflow.tracking._model_registry.registry import ModelRegistryStoreRegistry
-from mlflow.tracking._tracking_service.registry import TrackingStoreRegistry
 from threadpoolctl import threadpool_limits
 
 from hybridtwin.events import Profile
@@ -115,14 +111,3 @@ def _corrupt(timeline: Timeline, anchor: int) -> Timeline:
 @pytest.fixture(scope="session")
 def forget_future() -> Callable[[Windows, int], Windows]:
     return _forget_future
-
-
-@pytest.fixture
-def mlflow_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder to work in, where MLflow's home is."""
-    monkeypatch.chdir(tmp_path)
-    # MLflow keeps what it opened by its relative name, wherever that was.
-    ModelRegistryStoreRegistry._get_store_with_resolved_uri.cache_clear()
-    TrackingStoreRegistry._get_store_with_resolved_uri.cache_clear()
-    yield tmp_path
-    mlflow.set_tracking_uri(None)

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 import typer
@@ -9,7 +10,7 @@ from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from hybridtwin.errors import ModelError, TwinError
-from hybridtwin.registry import CHAMPION, MODEL_NAME, TRACKING_URI, load_twin, save_twin
+from hybridtwin.registry import CHAMPION, MODEL_NAME, load_twin, save_twin
 from training.cli import register
 from training.config import read_config
 from training.gates import Gate, PromotionSettings, compare, read_reports
@@ -200,16 +201,26 @@ def test_wrong_files_and_settings_say_what_is_wrong(tmp_path):
         read_config(path, PromotionSettings)
 
 
+@pytest.fixture
+def uri(tmp_path, monkeypatch):
+    """A tracking store of its own: MLflow keeps open what it knows by a relative name."""
+    uri = f"sqlite:///{tmp_path / 'mlruns' / 'mlflow.db'}"
+    for module in ("hybridtwin.registry", "training.promote"):
+        monkeypatch.setattr(f"{module}.TRACKING_URI", uri)
+    monkeypatch.chdir(tmp_path)
+    yield uri
+    mlflow.set_tracking_uri(None)
+
+
 @pytest.mark.filterwarnings("default")
-def test_the_command_moves_the_alias_only_on_a_pass(mlflow_home):
-    home = mlflow_home
-    client = MlflowClient(TRACKING_URI)
+def test_the_command_moves_the_alias_only_on_a_pass(tmp_path, uri):
+    home, client = tmp_path, MlflowClient(uri)
     for version in ("old", "new"):
         twin = load_twin()
         config = twin.config.model_copy(update={"version": version})
         folder = save_twin(replace(twin, config=config), home / version)
-        run = client.create_run(experiment("population"))
-        log_twin(run.info.run_id, folder)
+        run = client.create_run(experiment("population", uri))
+        log_twin(run.info.run_id, folder, uri)
     _write(home / "champion.json", _rows("rmse", PEOPLE))
     _write(home / "worse.json", _rows("rmse", PEOPLE + 1))
     _write(home / "better.json", _rows("rmse", PEOPLE - 1))

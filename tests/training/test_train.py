@@ -42,10 +42,12 @@ def small(epochs: int) -> list[str]:
 
 
 @pytest.fixture
-def home(mlflow_home, records):
+def home(tmp_path, monkeypatch, records):
     for record in records[:2]:
-        save_record(record, mlflow_home / "records")
-    return mlflow_home
+        save_record(record, tmp_path / "records")
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    mlflow.set_tracking_uri(None)
 
 
 def test_train_registers_a_champion_then_challengers_and_resumes(home):
