@@ -12,10 +12,10 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hybridtwin.hybrid import log_ratio
 from hybridtwin.neural.spread import KNOTS_MIN, LEVELS
 from hybridtwin.units import steps
 from training.batch import Batch
+from training.errors import nameless_errors
 from training.module import TwinTraining
 
 _LOW, _MEDIAN, _HIGH = (LEVELS.index(level) for level in (0.1, 0.5, 0.9))
@@ -35,14 +35,9 @@ def calibrate(module: TwinTraining, batches: Iterable[Batch]) -> None:
     spread.widening.fill_(1.0)
     columns = [steps(minutes) - 1 for minutes in KNOTS_MIN]
     found = []
-    with torch.inference_mode():
-        for batch in batches:
-            nobody = torch.zeros(len(batch.person), dtype=torch.long)
-            trajectory, quantiles, _ = module.run(batch, nobody, nobody == 0)
-            ratio = log_ratio(batch.target_mg_dl.clamp(min=1), trajectory)
-            beyond = beyond_median(ratio, quantiles)
-            beyond = torch.where(batch.target_known, beyond, torch.nan)
-            found.append(beyond[..., [column for column in columns if column < beyond.shape[-1]]])
+    for ratio, quantiles in nameless_errors(module, batches):
+        there = [column for column in columns if column < ratio.shape[1]]
+        found.append(beyond_median(ratio[:, there], quantiles[:, there]))
     beyond = torch.cat(found, dim=1)
     for side in range(2):
         for knot in range(beyond.shape[-1]):

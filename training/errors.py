@@ -1,6 +1,6 @@
 """How forecast errors at different horizons hang together, learnt from held-back windows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -23,17 +23,29 @@ _HOUR_MIN: Final = 60.0
 _LONGEST_MEMORY_MIN: Final = 1e4
 
 
-def standard_errors(module: TwinTraining, batches: Iterable[Batch]) -> Tensor:
-    """(N, H) errors in standard deviations of the forecast's own spread; NaN without a reading."""
-    found = []
+def nameless_errors(
+    module: TwinTraining, batches: Iterable[Batch]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """What windows show of forecasts made without a name, with an open plan.
+
+    Yields:
+        (B, H) log of reading to trajectory, NaN without a reading; (B, H, Q) its quantiles as
+        forecast.
+    """
     with torch.inference_mode():
         for batch in batches:
             nobody = torch.zeros(len(batch.person), dtype=torch.long)
             trajectory, quantiles, _ = module.run(batch, nobody, nobody == 0)
             ratio = log_ratio(batch.target_mg_dl.clamp(min=1), trajectory)
-            low, high = (quantiles[..., LEVELS.index(level)] for level in (0.1, 0.9))
-            error = (ratio - quantiles[..., LEVELS.index(0.5)]) / ((high - low) / _INNER_80)
-            found.append(torch.where(batch.target_known, error, torch.nan))
+            yield torch.where(batch.target_known, ratio, torch.nan), quantiles
+
+
+def standard_errors(module: TwinTraining, batches: Iterable[Batch]) -> Tensor:
+    """(N, H) errors in standard deviations of the forecast's own spread; NaN without a reading."""
+    found = []
+    for ratio, quantiles in nameless_errors(module, batches):
+        low, high = (quantiles[..., LEVELS.index(level)] for level in (0.1, 0.9))
+        found.append((ratio - quantiles[..., LEVELS.index(0.5)]) / ((high - low) / _INNER_80))
     return torch.cat(found)
 
 

@@ -18,23 +18,20 @@ from hybridtwin.hybrid import (
     HybridModel,
     ModelShape,
     People,
-    log_ratio,
     usual_basal_u_min,
 )
 from hybridtwin.inputs import Future, acting_inputs, modulators
-from hybridtwin.neural.spread import LEVELS
 from hybridtwin.physiology.exercise import exertion
 from hybridtwin.physiology.parameters import NAMES
 from hybridtwin.timeline import CHANNEL
 from hybridtwin.units import STEP_MIN, steps
 from training.batch import Batch, Participants, augmented
 from training.data import WindowData
+from training.losses import effect_error, inside_80, pinball_loss, trajectory_scale_mg_dl
 from training.virtual_pairs import Pairs
 
 _REPORTED_MIN = (30, 60, 120, 240, 480)
 _BATCHES_TO_STANDARDISE: Final = 8
-# Smaller effects count as if they were as large: there is little to learn from them.
-_LEAST_EFFECT_MG_DL: Final = 10.0
 
 
 def what_followed(batch: Batch, is_open: Tensor, usual_basal: Tensor) -> Future:
@@ -76,20 +73,10 @@ def together(first: Batch, second: Batch) -> Batch:
     )
 
 
-def _rms(values: Tensor, least: float) -> Tensor:
-    """(B,) root mean square over (B, H), and at least about `least`."""
-    return (values.square().mean(1) + least**2).sqrt()
-
-
 def is_complete(batch: Batch) -> Tensor:
     """(B,) whether every dose and meal of the horizon is known."""
     needed = [CHANNEL[name] for name in ("bolus_u", "basal_u", "carbs_g")]
     return batch.events_known[..., needed].all(-1).all(-1)
-
-
-def trajectory_scale_mg_dl(minutes: Tensor) -> Tensor:
-    """(H,) about persistence's error at each horizon, so that horizons weigh alike."""
-    return 75 * (1 - torch.exp(-minutes / 90))
 
 
 @contextmanager
@@ -265,17 +252,16 @@ class TwinTraining(lightning.LightningModule):
         trajectory = self.model.roll(present, future, self.walk)
         minutes = STEP_MIN * torch.arange(1.0, trajectory.shape[1] + 1)
         scaled = (trajectory - futures.target_mg_dl) / trajectory_scale_mg_dl(minutes)
+        expected = trajectory[count:] - trajectory[:count]
         effect = changed.target_mg_dl - happened.target_mg_dl
-        missed = trajectory[count:] - trajectory[:count] - effect
-        relative = _rms(missed, 1.0) / _rms(effect, _LEAST_EFFECT_MG_DL)
-        return scaled.square().mean(), relative.mean()
+        return scaled.square().mean(), effect_error(expected, effect).mean()
 
     def validation_step(self, batch: Batch, number: int) -> None:
         """Errors of the nameless twin with an open plan, as for a person never seen."""
         rows = torch.zeros(len(batch.person), dtype=torch.long)
         is_open = torch.ones(len(batch.person), dtype=torch.bool)
         trajectory, quantiles, _ = self.run(batch, rows, is_open)
-        inside = _inside_80(batch.target_mg_dl, trajectory, quantiles)
+        inside = inside_80(batch.target_mg_dl, trajectory, quantiles)
         self._errors.append(
             (
                 torch.where(batch.target_known, trajectory - batch.target_mg_dl, torch.nan),
@@ -341,16 +327,3 @@ def with_own(base: People, participants: Participants, embedding: Tensor, scores
         torch.cat([base.weight_kg, participants.weights_kg]),
         torch.cat([base.beta_cells, participants.beta_cells]),
     )
-
-
-def pinball_loss(observed_mg_dl: Tensor, trajectory_mg_dl: Tensor, quantiles: Tensor) -> Tensor:
-    """(B, H) mean pinball loss over levels, in log space, scaled to about 1."""
-    levels = quantiles.new_tensor(LEVELS)
-    miss = log_ratio(observed_mg_dl.clamp(min=1), trajectory_mg_dl).unsqueeze(-1) - quantiles
-    return 10 * torch.maximum(levels * miss, (levels - 1) * miss).mean(-1)
-
-
-def _inside_80(observed: Tensor, trajectory: Tensor, quantiles: Tensor) -> Tensor:
-    ratio = log_ratio(observed.clamp(min=1), trajectory)
-    low, high = quantiles[..., LEVELS.index(0.1)], quantiles[..., LEVELS.index(0.9)]
-    return (ratio >= low) & (ratio <= high)

@@ -23,7 +23,8 @@ from hybridtwin.registry import TRACKING_URI
 from hybridtwin.twin import Twin
 from training.batch import Batch, Participants, learning_part
 from training.data import WindowData
-from training.module import TwinTraining, pinball_loss, quiet_lightning, with_own
+from training.losses import pinball_loss
+from training.module import TwinTraining, quiet_lightning, with_own
 from training.tracking import code_version, experiment
 
 EXPERIMENT: Final = "personal"
