@@ -135,7 +135,7 @@ class HybridModel(nn.Module):
 
     def read(self, history: History, people: People) -> Tensor:
         """(B, F) what the encoder reads of B histories, before it is made standard."""
-        return features(history, _driven(history, people, None))
+        return features(history, _driven(history, people, people, None))
 
     def begin(self, history: History, people: People, distinct: Tensor | None = None) -> Present:
         """The present of B windows from their history.
@@ -145,9 +145,10 @@ class HybridModel(nn.Module):
             people: Who they are; with `distinct`, its rows are the distinct people.
             distinct: (B,) each window's row in `people`; None if they are row by row.
         """
-        driven = _driven(history, people, distinct)
+        everyone = people
         if distinct is not None:
             people = people.rows(distinct)
+        driven = _driven(history, people, everyone, distinct)
         start = self.encoder(features(history, driven), people.embedding)
         people = replace(people, scores=people.scores + start.scores)
         now = people.values()
@@ -188,11 +189,14 @@ class HybridModel(nn.Module):
         return quantiles
 
 
-def _driven(history: History, people: People, distinct: Tensor | None) -> Tensor:
-    """(n, B) what the past has left in the driven compartments; see `HybridModel.begin`."""
-    own = (people if distinct is None else people.rows(distinct)).values()
+def _driven(history: History, people: People, everyone: People, distinct: Tensor | None) -> Tensor:
+    """(n, B) what the past has left in the driven compartments of B people.
+
+    `distinct` is each one's row in `everyone`; None if these are the B themselves.
+    """
+    own = people.values()
     past = past_inputs(history, own)
-    return driven_now(past, resting_inputs(past, history, own), people.values(), distinct)
+    return driven_now(past, resting_inputs(past, history, own), everyone.values(), distinct)
 
 
 def past_inputs(history: History, p: BodyParameters) -> Tensor:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import pandas as pd
-import torch
 from pydantic import Field
 from rich.progress import Progress
 from torch import Tensor
@@ -26,6 +25,7 @@ from training.windows import (
     Prediction,
     Windows,
     between,
+    side_by_side,
     split_by_time,
     together,
 )
@@ -70,23 +70,15 @@ def evaluate_cold_start(
 
 def last_days(windows: Windows, people: Sequence[int], days: int) -> Windows:
     """The windows of some people, of whose time nothing but the last days is known."""
-    timelines, person, anchor = [], [], []
-    for number, index in enumerate(people):
+    parts = []
+    for index in people:
         whole = windows.timelines[index]
         begin = max(len(whole) - days * steps(MINUTES_PER_DAY), 0)
         kept = windows.anchor[windows.of(index)] - begin
         kept = kept[kept >= steps(HISTORY_MIN)]
-        timelines.append(between(whole, begin, len(whole)))
-        person.append(torch.full_like(kept, number))
-        anchor.append(kept)
-    return Windows(
-        timelines=timelines,
-        participants=[windows.participants[index] for index in people],
-        cohorts=[windows.cohorts[index] for index in people],
-        person=torch.cat(person),
-        anchor=torch.cat(anchor),
-        horizons_min=windows.horizons_min,
-    )
+        parts.append((between(whole, begin, len(whole)), kept))
+    who = [(windows.participants[index], windows.cohorts[index]) for index in people]
+    return side_by_side(who, parts, windows.horizons_min)
 
 
 def _after(others: Windows, fit: FitFunction) -> FitFunction:

@@ -14,7 +14,7 @@ from hybridtwin.twin import Twin
 from hybridtwin.units import steps
 from training.forecasters import population
 from training.metrics import ALL, scores
-from training.windows import COVERAGE_STEPS, WindowRule, Windows, anchors
+from training.windows import COVERAGE_STEPS, WindowRule, Windows, anchors, side_by_side
 
 DAY_STEPS: Final = steps(MINUTES_PER_DAY)
 _FEWEST_READINGS: Final = 12  # for a mean and a spread of a day
@@ -29,16 +29,8 @@ def windows_since(
         anchor[anchor >= first][:: rule.score_stride]
         for anchor, first in zip(found, since, strict=True)
     ]
-    person = [torch.full_like(anchor, index) for index, anchor in enumerate(kept)]
-    none = torch.zeros(0, dtype=torch.long)
-    return Windows(
-        timelines=timelines,
-        participants=names,
-        cohorts=[ALL] * len(names),
-        person=torch.cat([none, *person]),
-        anchor=torch.cat([none, *kept]),
-        horizons_min=rule.horizons_min,
-    )
+    parts = list(zip(timelines, kept, strict=True))
+    return side_by_side([(name, ALL) for name in names], parts, rule.horizons_min)
 
 
 def daily(twin: Twin, windows: Windows) -> pd.DataFrame:

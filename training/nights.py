@@ -33,6 +33,7 @@ from training.windows import (
     between,
     border_index,
     history_known,
+    side_by_side,
 )
 
 NIGHT_MIN: Final = NIGHT_END_H * 60
@@ -193,15 +194,7 @@ def joined(timeline: Timeline) -> NDArray[np.float32]:
 
 def _join(who: list[tuple[str, str]], parts: list[tuple[Timeline, Tensor]]) -> Nights:
     none = torch.zeros(0, dtype=torch.long)
-    person = [torch.full_like(anchor, index) for index, (_, anchor) in enumerate(parts)]
-    windows = Windows(
-        timelines=[timeline for timeline, _ in parts],
-        participants=[participant for participant, _ in who],
-        cohorts=[cohort for _, cohort in who],
-        person=torch.cat([none, *person]),
-        anchor=torch.cat([none, *(anchor for _, anchor in parts)]),
-        horizons_min=(),
-    )
+    windows = side_by_side(who, parts, ())
     ahead = [_to_midnight_min(timeline)[anchor] for timeline, anchor in parts]
     traces = torch.cat([torch.zeros(0, NIGHT_MIN // STEP_MIN), *(_nights(*part) for part in parts)])
     return Nights(

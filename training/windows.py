@@ -173,7 +173,7 @@ def split_by_time(records: Sequence[Record], rule: WindowRule) -> Split:
     """Cut each record at a share of its time: learn before the border, score from it on."""
     learn: list[tuple[Timeline, Tensor]] = []
     score: list[tuple[Timeline, Tensor]] = []
-    kept: list[Record] = []
+    kept: list[tuple[str, str]] = []
     skipped = []
     for record in records:
         try:
@@ -194,10 +194,11 @@ def split_by_time(records: Sequence[Record], rule: WindowRule) -> Split:
             )
             skipped.append(_skip(record, reason))
             continue
-        kept.append(record)
+        kept.append((record.profile.participant, record.provenance.source))
         learn.append((past, to_learn))
         score.append((timeline, to_score))
-    return Split(_join(kept, learn, rule), _join(kept, score, rule), skipped)
+    horizons = rule.horizons_min
+    return Split(side_by_side(kept, learn, horizons), side_by_side(kept, score, horizons), skipped)
 
 
 def border_index(timeline: Timeline, fraction: float) -> int:
@@ -282,18 +283,27 @@ def _readings(timeline: Timeline, at: Tensor) -> Tensor:
     return torch.where(there, values, torch.nan)
 
 
-def _join(
-    records: Sequence[Record], parts: Sequence[tuple[Timeline, Tensor]], rule: WindowRule
+def side_by_side(
+    who: Sequence[tuple[str, str]],
+    parts: Sequence[tuple[Timeline, Tensor]],
+    horizons_min: tuple[int, ...],
 ) -> Windows:
+    """The windows of several people.
+
+    Args:
+        who: Participant and cohort of each.
+        parts: Timeline and anchors (n,) of each.
+        horizons_min: To forecast.
+    """
     none = torch.zeros(0, dtype=torch.long)
     person = [torch.full_like(anchor, index) for index, (_, anchor) in enumerate(parts)]
     return Windows(
         timelines=[timeline for timeline, _ in parts],
-        participants=[record.profile.participant for record in records],
-        cohorts=[record.provenance.source for record in records],
+        participants=[participant for participant, _ in who],
+        cohorts=[cohort for _, cohort in who],
         person=torch.cat([none, *person]),
         anchor=torch.cat([none, *(anchor for _, anchor in parts)]),
-        horizons_min=rule.horizons_min,
+        horizons_min=horizons_min,
     )
 
 
