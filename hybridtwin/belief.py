@@ -7,6 +7,7 @@ from torch import Tensor
 
 from hybridtwin.events import Profile
 from hybridtwin.hybrid import Present
+from hybridtwin.output_statistics import Correction
 from hybridtwin.plan import Plan
 from hybridtwin.trust import Trust
 
@@ -21,6 +22,7 @@ class Belief:
         profile: Whose it is.
         present: M members; the first is the central one.
         usual_basal_u_min: (M,) pump basal that goes on unless a plan says otherwise, U/min.
+        correction: Of open forecasts from here, one row.
         since: What has happened between the last reading and now.
         last_reading_mg_dl: The last reading.
         last_reading_time: When it was measured, to the second.
@@ -32,6 +34,7 @@ class Belief:
     profile: Profile
     present: Present
     usual_basal_u_min: Tensor
+    correction: Correction
     since: Plan
     last_reading_mg_dl: float
     last_reading_time: pd.Timestamp

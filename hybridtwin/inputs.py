@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Final
 
+import torch
 from torch import Tensor
 
 from hybridtwin.physiology.body import INPUTS
 from hybridtwin.physiology.exercise import sprint
-from hybridtwin.timeline import CHANNEL, MODULATORS
+from hybridtwin.timeline import CHANNEL, CHANNELS, MODULATORS
 from hybridtwin.units import STEP_MIN
 
 # The last two are made from vitals and statements, the others are channels.
@@ -56,3 +57,21 @@ def acting_inputs(values: Tensor, exertion: Tensor, basal_u_min: Tensor) -> Tens
 def modulators(values: Tensor) -> Tensor:
     """(..., 4) severity of illness, stress, short sleep and luteal phase, 0 to 1."""
     return values[..., _MODULATORS]
+
+
+def as_usual(basal_u_min: Tensor, minute_of_day: Tensor, length: int) -> Future:
+    """The open plan of B windows: the usual basal, and nothing known of what else will happen.
+
+    Args:
+        basal_u_min: (B,) pump basal.
+        minute_of_day: (B,) at the anchor.
+        length: Steps.
+    """
+    nothing = torch.zeros(length, len(basal_u_min), len(CHANNELS))
+    ahead = STEP_MIN * torch.arange(length).unsqueeze(-1)
+    return Future(
+        amounts_per_min=acting_inputs(nothing, nothing[..., 0], basal_u_min).movedim(-1, 1),
+        modulators=modulators(nothing).movedim(-1, 1),
+        minute_of_day=minute_of_day + ahead,
+        is_open=torch.ones(len(basal_u_min)),
+    )

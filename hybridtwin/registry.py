@@ -1,6 +1,7 @@
 """A twin to and from a plain folder, MLflow's registry, or the box that it comes in.
 
-A folder holds `twin.json` (its configuration) and `twin.safetensors` (weights and person).
+A folder holds `twin.json` (its configuration), `twin.safetensors` (weights and person) and, where
+its forecasts are corrected, `statistics.json.gz`.
 """
 
 import functools
@@ -9,19 +10,19 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hybridtwin.errors import ModelError
 from hybridtwin.hybrid import HybridModel, People
+from hybridtwin.output_statistics import load_statistics
 from hybridtwin.twin import Twin, TwinConfig
 
 IN_THE_BOX: Final = Path(__file__).parent / "data" / "population"
 MODEL_NAME: Final = "hybridtwin-population"
 CHAMPION: Final = f"models:/{MODEL_NAME}@champion"
 TRACKING_URI: Final = "sqlite:///mlruns/mlflow.db"
-_CONFIG, _WEIGHTS = "twin.json", "twin.safetensors"
+_CONFIG, _WEIGHTS, _STATISTICS = "twin.json", "twin.safetensors", "statistics.json.gz"
 _PERSON = tuple(field.name for field in fields(People))
 
 
@@ -49,6 +50,11 @@ def save_twin(twin: Twin, folder: Path) -> Path:
     if not twin.config.has_base:
         tensors |= {f"model.{name}": value for name, value in twin.model.state_dict().items()}
     save_file({name: value.contiguous() for name, value in tensors.items()}, folder / _WEIGHTS)
+    statistics = folder / _STATISTICS
+    if twin.statistics is not None and not twin.config.has_base:
+        twin.statistics.save(statistics)
+    else:
+        statistics.unlink(missing_ok=True)
     return folder
 
 
@@ -95,18 +101,21 @@ def _load_folder(folder: Path) -> Twin:
         tensors = load_file(folder / _WEIGHTS)
         person = People(*(tensors[f"person.{name}"] for name in _PERSON))
         if config.has_base:
-            return Twin(config, _base_model(config, folder), person)
+            base = _base_of(config, folder)
+            return Twin(config, base.model, person, statistics=base.statistics)
         model = HybridModel(config.shape)
         prefix = "model."
         model.load_state_dict(
             {key[len(prefix) :]: t for key, t in tensors.items() if key.startswith(prefix)}
         )
-    except (OSError, ValidationError, KeyError, RuntimeError, SafetensorError) as error:
+        there = (folder / _STATISTICS).is_file()
+        statistics = load_statistics(folder / _STATISTICS) if there else None
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError.of(
             str(folder), f"no twin can be read here ({error})", "Name a twin's folder."
         ) from error
     model.eval()
-    return Twin(config, model, person)
+    return Twin(config, model, person, statistics=statistics)
 
 
 @functools.lru_cache(maxsize=4)
@@ -114,8 +123,8 @@ def _base(source: str | None) -> Twin:
     return load_twin(source)
 
 
-def _base_model(config: TwinConfig, folder: Path) -> HybridModel:
-    """The shared weights that a personal twin was fitted on."""
+def _base_of(config: TwinConfig, folder: Path) -> Twin:
+    """The population twin that a personal twin was fitted on."""
     base = _base(config.base)
     if base.config.version != config.version:
         raise ModelError.of(
@@ -124,4 +133,4 @@ def _base_model(config: TwinConfig, folder: Path) -> HybridModel:
             f"but {config.base or 'the box'} holds {base.config.version}",
             "Fit it again with: hybridtwin personalise",
         )
-    return base.model
+    return base

@@ -10,13 +10,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from hybridtwin.belief import Belief
+from hybridtwin.climatology import climatology
 from hybridtwin.dynamics import Walk, walk
 from hybridtwin.errors import PlanError
 from hybridtwin.events import Activity, Condition, Dose, Glucagon, Meal, Profile
 from hybridtwin.forecast import Forecast
-from hybridtwin.history import HISTORY_STEPS, join
+from hybridtwin.history import HISTORY_STEPS, History, join
 from hybridtwin.hybrid import HybridModel, ModelShape, People, Present, usual_basal_u_min
 from hybridtwin.inputs import Future, acting_inputs, modulators
+from hybridtwin.output_statistics import (
+    Correction,
+    OutputStatistics,
+    no_correction,
+    predictors,
+)
 from hybridtwin.paths import correlation, paths, standard_noise, unexplained
 from hybridtwin.physiology.covariates import beta_cells, prior_scores
 from hybridtwin.plan import (
@@ -76,12 +83,14 @@ class Twin:
         model: Shared weights.
         person: One row: embedding and parameter scores.
         walk: How it takes steps: by torch, or by machine code, where many forecasts follow.
+        statistics: What its open forecasts usually miss; None where that was not learnt.
     """
 
     config: TwinConfig
     model: HybridModel
     person: People
     walk: Walk = walk
+    statistics: OutputStatistics | None = None
 
     def believe(
         self,
@@ -115,6 +124,8 @@ class Twin:
             history = grid.history(torch.tensor([anchor + HISTORY_STEPS]))
             present = self.model.begin(history, person)
             basal = usual_basal_u_min(history, person.values())
+            usual = climatology(timeline, torch.tensor([anchor]))
+            correction = self.correction(history, person, present, basal, usual)
             present = ensemble(present, members, self.config.score_sd, seed)
         time = timeline.time(anchor)
         return Belief(
@@ -123,10 +134,42 @@ class Twin:
             profile=record.profile,
             present=present,
             usual_basal_u_min=basal.expand(members),
+            correction=correction,
             since=_since(record, time),
             last_reading_mg_dl=float(record.glucose["mg_dl"].iloc[-1]),
             last_reading_time=record.glucose["time"].iloc[-1],
             trust=judge(record, timeline, now, self.config.fitted),
+        )
+
+    def correction(
+        self,
+        history: History,
+        people: People,
+        present: Present,
+        usual_basal_u_min: Tensor,
+        usual: Tensor,
+    ) -> Correction:
+        """What is put right in the open forecasts of B windows.
+
+        Statistics of people without insulin of their own say nothing of others: these are left as
+        they are.
+
+        Args:
+            history: B.
+            people: Who they are, B rows.
+            present: Where they stand.
+            usual_basal_u_min: (B,).
+            usual: (B, C) their climatology.
+        """
+        nothing = no_correction(len(usual))
+        if self.statistics is None:
+            return nothing
+        read = predictors(self.model, history, people, present, usual_basal_u_min, usual, self.walk)
+        found = self.statistics.correct(read)
+        like_them = (people.beta_cells == 0).unsqueeze(-1)
+        return Correction(
+            torch.where(like_them, found.shift_mg_dl, nothing.shift_mg_dl),
+            torch.where(like_them, found.widening, nothing.widening),
         )
 
     def forecast(
@@ -151,12 +194,14 @@ class Twin:
         """
         _check_question(plans, belief, horizon_min)
         count = steps(horizon_min)
+        minutes = STEP_MIN * torch.arange(1.0, count + 1)
         modes = sorted({plan.mode for plan in plans})
         with torch.inference_mode():
 
             def trajectory(plan: Plan) -> Tensor:
                 future = _future(plan, belief, count)
-                return self.model.roll(belief.present, future, self.walk)
+                rolled = self.model.roll(belief.present, future, self.walk)
+                return belief.correction.moved(rolled, minutes) if plan.mode == "open" else rolled
 
             noise = {
                 mode: self._noise(belief, trajectory(Plan(name=mode, mode=mode)), mode, seed)
@@ -190,11 +235,13 @@ class Twin:
         central = _first(belief.present)
         quantiles = self.model.log_quantiles(
             central, torch.tensor([float(mode == "open")]), minutes
-        )[0]
+        )
+        if mode == "open":
+            quantiles = belief.correction.widened(quantiles, minutes)
         errors = correlation(count, self.config.error_log_decay, self.config.error_memory_min)
         generator = torch.Generator().manual_seed(seed)
         normal = standard_noise(errors, members, generator)
-        return unexplained(trajectories, quantiles, normal)
+        return unexplained(trajectories, quantiles[0], normal)
 
     def _person(self, profile: Profile) -> People:
         """Who the profile says they are; a fitted person's covariates are in the fit."""

@@ -6,17 +6,12 @@ without a name, as for people of whom nothing is known.
 """
 
 import math
-from collections.abc import Iterable
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from hybridtwin.neural.spread import KNOTS_MIN, LEVELS
-from hybridtwin.units import steps
-from training.batch import Batch
-from training.errors import nameless_errors
-from training.module import TwinTraining
+from hybridtwin.neural.spread import LEVELS, Spread
 
 _LOW, _MEDIAN, _HIGH = (LEVELS.index(level) for level in (0.1, 0.5, 0.9))
 _OUTSIDE: Final = 0.1
@@ -24,21 +19,13 @@ _FEWEST: Final = 200
 """With fewer windows at a horizon the spread stays as it was learnt."""
 
 
-def calibrate(module: TwinTraining, batches: Iterable[Batch]) -> None:
-    """Set the model's widening so that a tenth of readings lies beyond the outer deciles.
+def conformal(spread: Spread, beyond: Tensor) -> None:
+    """Set the spread's widening so that a tenth of readings lies beyond each outer decile.
 
     Args:
-        module: Trained; its data are at hand.
-        batches: Windows that it did not learn from.
+        spread: Whose widening was 1 when the windows were forecast.
+        beyond: (2, N, K) of `beyond_median` at `KNOTS_MIN`; NaN without a reading.
     """
-    spread = module.model.spread
-    spread.widening.fill_(1.0)
-    columns = [steps(minutes) - 1 for minutes in KNOTS_MIN]
-    found = []
-    for ratio, quantiles in nameless_errors(module, batches):
-        there = [column for column in columns if column < ratio.shape[1]]
-        found.append(beyond_median(ratio[:, there], quantiles[:, there]))
-    beyond = torch.cat(found, dim=1)
     for side in range(2):
         for knot in range(beyond.shape[-1]):
             values = beyond[side, :, knot]

@@ -1,6 +1,7 @@
 """The commands of ML engineers: train, personalise, evaluate, promote and the like."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from hybridtwin.native import native_walk
 from hybridtwin.record_files import load_record, record_folders
 from hybridtwin.registry import TRACKING_URI, load_twin, save_twin, twin_folder
 from training.config import read_config
@@ -25,6 +27,11 @@ Model = Annotated[
     ),
 ]
 
+Statistics = Annotated[
+    Path,
+    typer.Option("--statistics", metavar="YAML", help="How what forecasts miss is learnt."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -33,6 +40,9 @@ def register(app: typer.Typer) -> None:
         epilog="Any setting can be changed on the way: "
         "hybridtwin train --config configs/population.yaml --trainer.max_epochs 2",
     )(train)
+    app.command(epilog="Example: hybridtwin calibrate --records records --out twins/calibrated")(
+        calibrate
+    )
     app.command(epilog="Example: hybridtwin personalise --records records --out twins")(personalise)
     app.command(
         epilog="Example: hybridtwin evaluate --records records "
@@ -53,6 +63,7 @@ def register(app: typer.Typer) -> None:
 def train(
     context: typer.Context,
     config: Annotated[Path, typer.Option(metavar="YAML", help="See configs/population.yaml.")],
+    statistics: Statistics = Path("configs/output-statistics.yaml"),
     resume: Annotated[
         Path | None, typer.Option(metavar="CKPT", help="Go on from this checkpoint.")
     ] = None,
@@ -62,8 +73,25 @@ def train(
 ) -> None:
     """Train the population twin across participants and data sets; logs to MLflow."""
     from training import train as run  # slow to import
+    from training.output_statistics import StatisticsSettings
 
-    run.train(config, resume, out, context.args)
+    settings = read_config(statistics, StatisticsSettings)
+    run.train(config, settings, resume, out, context.args)
+
+
+def calibrate(
+    records: Records,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the calibrated twin goes.")],
+    model: Model = None,
+    statistics: Statistics = Path("configs/output-statistics.yaml"),
+) -> None:
+    """Learn anew what a trained twin's forecasts miss, and how wide its spread must be."""
+    from training import output_statistics as run
+
+    loaded = [load_record(home) for folder in records for home in record_folders(folder)]
+    twin = replace(load_twin(model), walk=native_walk())
+    settings = read_config(statistics, run.StatisticsSettings)
+    Console().print(f"Twin written to {run.calibrate(twin, loaded, settings, out)}")
 
 
 def personalise(

@@ -16,8 +16,6 @@ from training.batch import Batch, Participants, cut_batch, learning_part, usable
 from training.folds import folds
 from training.virtual_pairs import Pairs, load_pairs, make_pairs, save_pairs
 
-_CALIBRATION_SHARE = 2  # batches of it for each one of validation
-
 
 @dataclass(frozen=True)
 class Pool:
@@ -133,15 +131,8 @@ class WindowData(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The same windows every time, at the longest horizon."""
-        return self._validation(self.validation_batches, self.seed)
-
-    def calibration_dataloader(self) -> DataLoader[Batch]:
-        """Other windows of the same days, and more of them."""
-        return self._validation(_CALIBRATION_SHARE * self.validation_batches, self.seed + 1)
-
-    def _validation(self, batches: int, seed: int) -> DataLoader[Batch]:
         size, horizon = (max(self.batch_sizes),), (steps(max(self.horizons_min)),)
-        draws = Draws(self.grid, self.validation, size, horizon, batches, seed)
+        draws = Draws(self.grid, self.validation, size, horizon, self.validation_batches, self.seed)
         return DataLoader(draws, batch_size=None)
 
 

@@ -1,6 +1,7 @@
 """The twin as one of the models of an evaluation: as it is, fitted to people, or taken apart."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import count, takewhile
 from pathlib import Path
@@ -9,17 +10,18 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from hybridtwin.climatology import CLIMATOLOGY, CLIMATOLOGY_DAYS, climatology
 from hybridtwin.dynamics import Acting, Person, State
 from hybridtwin.errors import ModelError
-from hybridtwin.history import History, join
+from hybridtwin.events import MINUTES_PER_DAY
+from hybridtwin.history import HISTORY_STEPS, History, join
 from hybridtwin.hybrid import HybridModel, People, Present, usual_basal_u_min
-from hybridtwin.inputs import Future, acting_inputs, modulators
+from hybridtwin.inputs import as_usual
 from hybridtwin.native import native_walk
 from hybridtwin.neural.residual import ResidualWeights
 from hybridtwin.neural.spread import LEVELS
 from hybridtwin.physiology.parameters import NAMES
 from hybridtwin.registry import load_twin
-from hybridtwin.timeline import CHANNELS
 from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN, steps
 from training.batch import Participants
@@ -27,6 +29,8 @@ from training.personalise import PersonalSettings, fit_people
 from training.windows import FitFunction, Forecaster, Prediction, Windows
 
 _CHUNK = 2048
+HISTORY_DAYS: Final = math.ceil(HISTORY_STEPS * STEP_MIN / MINUTES_PER_DAY)
+"""Of a person's past that every forecast sees."""
 
 Begin = Callable[[HybridModel, History, People, Tensor], tuple[Present, Tensor]]
 """From B histories, people and whose each history is to presents and pump basal (B,) in U/min."""
@@ -92,20 +96,31 @@ def load_twins(source: str | None, of_folds: Path | None, settings: PersonalSett
     return Twins(population, settings, others)
 
 
-def population(twin: Twin) -> FitFunction:
-    """The twin as it is, for whomever."""
-    return lambda _: lambda windows: _predict(twin, _same(twin, windows), windows, as_it_is)
+def population(twin: Twin, days: int = CLIMATOLOGY_DAYS) -> FitFunction:
+    """The twin as it is, for whomever.
+
+    Args:
+        twin: Of whom.
+        days: How much of a person's past it may look at beside the history.
+    """
+    return lambda _: lambda windows: _predict(twin, _same(twin, windows), windows, as_it_is, days)
 
 
-def personal(twin: Twin, settings: PersonalSettings) -> FitFunction:
-    """The twin fitted to each person on the windows to learn from; to strangers it is as it was."""
+def personal(twin: Twin, settings: PersonalSettings, days: int = CLIMATOLOGY_DAYS) -> FitFunction:
+    """The twin fitted to each person on the windows to learn from; to strangers it is as it was.
+
+    Args:
+        twin: To start from.
+        settings: How it is fitted.
+        days: See `population`.
+    """
 
     def fit(learn: Windows) -> Forecaster:
         own = fitted(twin, settings, learn)
 
         def predict(windows: Windows) -> Prediction:
             persons = [own.get(name, twin).person for name in windows.participants]
-            return _predict(twin, persons, windows, as_it_is)
+            return _predict(twin, persons, windows, as_it_is, days)
 
         return predict
 
@@ -135,17 +150,24 @@ def body_only(twin: Twin) -> FitFunction:
     ) -> Tensor:
         return twin.walk(state, acts, person, None)
 
-    return population(replace(twin, walk=walk))
+    return population(replace(twin, walk=walk, statistics=None))
 
 
 def network_only(twin: Twin) -> FitFunction:
     """The twin whose body knows of no dose, meal or activity; the networks know of all."""
-    return lambda _: lambda windows: _predict(twin, _same(twin, windows), windows, at_rest)
+    plain = replace(twin, statistics=None)
+    return lambda _: lambda windows: _predict(plain, _same(twin, windows), windows, at_rest)
+
+
+def uncorrected(twin: Twin) -> FitFunction:
+    """The twin without its output statistics."""
+    return population(replace(twin, statistics=None))
 
 
 TWINS: Final[dict[str, Callable[[Twin, PersonalSettings], FitFunction]]] = {
     "twin": lambda twin, _: population(twin),
     "twin-personal": personal,
+    "uncorrected": lambda twin, _: uncorrected(twin),
     "body-only": lambda twin, _: body_only(twin),
     "network-only": lambda twin, _: network_only(twin),
 }
@@ -172,24 +194,6 @@ def at_rest(
     return replace(model.begin(history, people, distinct), body=resting.body), basal
 
 
-def as_usual(basal_u_min: Tensor, minute_of_day: Tensor, length: int) -> Future:
-    """The open plan of B windows: the usual basal, and nothing known of what else will happen.
-
-    Args:
-        basal_u_min: (B,) pump basal.
-        minute_of_day: (B,) at the anchor.
-        length: Steps.
-    """
-    nothing = torch.zeros(length, len(basal_u_min), len(CHANNELS))
-    ahead = STEP_MIN * torch.arange(length).unsqueeze(-1)
-    return Future(
-        amounts_per_min=acting_inputs(nothing, nothing[..., 0], basal_u_min).movedim(-1, 1),
-        modulators=modulators(nothing).movedim(-1, 1),
-        minute_of_day=minute_of_day + ahead,
-        is_open=torch.ones(len(basal_u_min)),
-    )
-
-
 def everyone(persons: Sequence[People]) -> People:
     """People of one row each, row by row."""
     return People(*(torch.cat([getattr(one, f.name) for one in persons]) for f in fields(People)))
@@ -199,21 +203,80 @@ def _same(twin: Twin, windows: Windows) -> list[People]:
     return [twin.person] * len(windows.participants)
 
 
-def _predict(twin: Twin, persons: list[People], windows: Windows, begin: Begin) -> Prediction:
-    """Open-plan forecasts: nothing after the anchor is looked at."""
+@dataclass(frozen=True)
+class Moments:
+    """Some windows as a twin sees them; B rows.
+
+    Attributes:
+        at: (B,) their positions among all.
+        history: What was.
+        people: Who they are.
+        present: Where they stand.
+        usual_basal_u_min: (B,) pump basal.
+    """
+
+    at: Tensor
+    history: History
+    people: People
+    present: Present
+    usual_basal_u_min: Tensor
+
+
+def moments(
+    twin: Twin,
+    persons: Sequence[People],
+    windows: Windows,
+    begin: Begin = as_it_is,
+    size: int = _CHUNK,
+) -> Iterator[Moments]:
+    """All windows in turn, so many at once.
+
+    Args:
+        twin: Whose weights.
+        persons: One row for each person of the windows.
+        windows: From where.
+        begin: How the present follows from the history.
+        size: At most.
+    """
     grid, people = join(windows.timelines), everyone(persons)
     rows = torch.tensor(grid.offsets)[windows.person] + windows.anchor
+    for at in torch.arange(len(windows)).split(size):
+        history, person = grid.history(rows[at]), windows.person[at]
+        present, basal = begin(twin.model, history, people, person)
+        yield Moments(at, history, people.rows(person), present, basal)
+
+
+def _predict(
+    twin: Twin,
+    persons: list[People],
+    windows: Windows,
+    begin: Begin,
+    days: int = CLIMATOLOGY_DAYS,
+) -> Prediction:
+    """Open-plan forecasts: nothing after the anchor is looked at."""
+    usual = usual_of(windows, torch.full((len(windows),), days))
     length = steps(max(windows.horizons_min))
     columns = torch.tensor([steps(minutes) - 1 for minutes in windows.horizons_min])
+    minutes = STEP_MIN * (columns + 1.0)
     means, quantiles = [], []
     with torch.inference_mode():
-        for chunk, person in zip(rows.split(_CHUNK), windows.person.split(_CHUNK), strict=True):
-            history = grid.history(chunk)
-            present, basal = begin(twin.model, history, people, person)
-            future = as_usual(basal, history.minute_of_day, length)
-            trajectory = twin.model.roll(present, future, twin.walk)[:, columns]
-            minutes = STEP_MIN * (columns + 1.0)
+        for each in moments(twin, persons, windows, begin):
+            basal, present = each.usual_basal_u_min, each.present
+            future = as_usual(basal, each.history.minute_of_day, length)
+            rolled = twin.model.roll(present, future, twin.walk)[:, columns]
             spread = twin.model.log_quantiles(present, future.is_open, minutes)
+            correction = twin.correction(each.history, each.people, present, basal, usual[each.at])
+            trajectory = correction.moved(rolled, minutes)
             means.append(trajectory)
-            quantiles.append(trajectory.unsqueeze(-1) * spread.exp())
+            quantiles.append(trajectory.unsqueeze(-1) * correction.widened(spread, minutes).exp())
     return Prediction(torch.cat(means), torch.cat(quantiles), torch.tensor(LEVELS))
+
+
+def usual_of(windows: Windows, days: Tensor) -> Tensor:
+    """(W, C) climatology of windows from so many days (W,) before each."""
+    found = torch.zeros(len(windows), CLIMATOLOGY)
+    for person, timeline in enumerate(windows.timelines):
+        at = windows.of(person)
+        if len(at):
+            found[at] = climatology(timeline, windows.anchor[at], days[at])
+    return found

@@ -13,12 +13,13 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from hybridtwin.history import join
+from hybridtwin.climatology import CLIMATOLOGY_DAYS
+from hybridtwin.inputs import as_usual
 from hybridtwin.paths import correlation, paths, standard_noise, unexplained
 from hybridtwin.twin import MEMBERS, Twin, ensemble
 from hybridtwin.units import STEP_MIN, steps
 from training.features import Floats, tree_features
-from training.forecasters import as_it_is, as_usual, everyone, fitted
+from training.forecasters import fitted, moments, usual_of
 from training.nights import EVENING_MIN, LOWS, NIGHT_MIN, Nights
 from training.personalise import PersonalSettings
 from training.windows import HELD_OUT, Mask, Windows
@@ -156,28 +157,34 @@ def sample_paths(
         members: M.
         seed: Of ensemble and noise.
     """
-    grid, people = join(windows.timelines), everyone([twin.person for twin in twins])
-    rows = torch.tensor(grid.offsets)[windows.person] + windows.anchor
     sd = torch.tensor([twin.config.score_sd for twin in twins])
-    model, config, walk = twins[0].model, twins[0].config, twins[0].walk
+    twin = twins[0]
+    model, config = twin.model, twin.config
     errors = correlation(length, config.error_log_decay, config.error_memory_min)
     normal = standard_noise(errors, members, torch.Generator().manual_seed(seed))
     minutes = STEP_MIN * torch.arange(1.0, length + 1)
-    for chunk, person in zip(rows.split(_CHUNK), windows.person.split(_CHUNK), strict=True):
-        with torch.inference_mode():
-            history = grid.history(chunk)
-            present, basal = as_it_is(model, history, people, person)
+    usual = usual_of(windows, torch.full((len(windows),), CLIMATOLOGY_DAYS))
+    persons = [each.person for each in twins]
+    with torch.inference_mode():
+        for each in moments(twin, persons, windows, size=_CHUNK):
+            basal, count = each.usual_basal_u_min, len(each.at)
+            correction = twin.correction(
+                each.history, each.people, each.present, basal, usual[each.at]
+            )
             future = as_usual(
                 basal.repeat_interleave(members),
-                history.minute_of_day.repeat_interleave(members),
+                each.history.minute_of_day.repeat_interleave(members),
                 length,
             )
-            spread = sd[person].repeat_interleave(members).unsqueeze(-1)
-            many = ensemble(present, members, spread, seed)
-            rolled = model.roll(many, future, walk).unflatten(0, (-1, members))
-            quantiles = model.log_quantiles(present, torch.ones(len(chunk)), minutes)
-            drawn = [
-                paths(trajectory, unexplained(trajectory, spread_of, normal))
-                for trajectory, spread_of in zip(rolled, quantiles, strict=True)
-            ]
-        yield from drawn
+            spread = sd[windows.person[each.at]].repeat_interleave(members).unsqueeze(-1)
+            many = ensemble(each.present, members, spread, seed)
+            moved = correction.rows(torch.arange(count).repeat_interleave(members)).moved(
+                model.roll(many, future, twin.walk), minutes
+            )
+            quantiles = correction.widened(
+                model.log_quantiles(each.present, torch.ones(count), minutes), minutes
+            )
+            for trajectory, of_one in zip(
+                moved.unflatten(0, (-1, members)), quantiles, strict=True
+            ):
+                yield paths(trajectory, unexplained(trajectory, of_one, normal))

@@ -12,21 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
+from hybridtwin.climatology import joined
 from hybridtwin.errors import HistoryError
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.glycemia.episodes import LOW_MG_DL, VERY_LOW_MG_DL, lasts
 from hybridtwin.night import NIGHT_END_H
 from hybridtwin.record import Record
-from hybridtwin.timeline import CHANNEL, Timeline, to_timeline
+from hybridtwin.timeline import Timeline, to_timeline
 from hybridtwin.units import STEP_MIN, steps
 from training.windows import (
-    COVERAGE_STEPS,
     HistoryRule,
     Skipped,
     Windows,
@@ -170,26 +168,10 @@ def _to_midnight_min(timeline: Timeline) -> Tensor:
 def _nights(timeline: Timeline, evenings: Tensor) -> Tensor:
     """(n, 72) glucose from midnight to six after each anchor, NaN where it is not known."""
     night = torch.full((NIGHT_MIN // STEP_MIN,), torch.nan)
-    trace = torch.cat([torch.from_numpy(joined(timeline)), night])
+    trace = torch.cat([torch.from_numpy(joined(timeline)).float(), night])
     midnight = evenings + _to_midnight_min(timeline)[evenings] // STEP_MIN
     # What lies behind the timeline's end is not known.
     return trace[(midnight.unsqueeze(1) + torch.arange(len(night))).clamp(max=len(trace) - 1)]
-
-
-def joined(timeline: Timeline) -> NDArray[np.float32]:
-    """(T,) readings, joined by lines where they lie 15 minutes apart or less; NaN elsewhere."""
-    at = np.flatnonzero(timeline.original.numpy())
-    points = np.arange(len(timeline))
-    if not len(at):
-        return np.full(len(points), np.nan, dtype=np.float32)
-    values = timeline.values[:, CHANNEL["glucose_mg_dl"]].numpy()
-    after = np.searchsorted(at, points)
-    inside = after < len(at)
-    right = at[np.minimum(after, len(at) - 1)]
-    left = at[np.maximum(np.where(right == points, after, after - 1), 0)]
-    near = inside & (left <= points) & (right - left <= COVERAGE_STEPS)
-    trace = np.interp(points, at, values[at])
-    return np.where(near, trace, np.nan).astype(np.float32)
 
 
 def _join(who: list[tuple[str, str]], parts: list[tuple[Timeline, Tensor]]) -> Nights:

@@ -1,6 +1,7 @@
 """Training of the population twin: LightningCLI, MLflow, and the twin that comes out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,13 +12,14 @@ from lightning.pytorch.cli import LightningCLI
 from mlflow import MlflowClient
 
 from hybridtwin.errors import TwinError
+from hybridtwin.native import native_walk
 from hybridtwin.registry import TRACKING_URI, load_twin, population_twin, save_twin
-from hybridtwin.twin import TwinConfig
-from training.calibrate import calibrate
+from hybridtwin.twin import Twin, TwinConfig
 from training.data import RecordData
 from training.drift import DriftSettings, reference, write_reference
 from training.errors import fit_correlation, standard_errors
 from training.module import TwinTraining, quiet_lightning
+from training.output_statistics import StatisticsSettings, fit_statistics
 from training.tracking import code_version, experiment, horizon_figure, log_twin
 
 EXPERIMENT: Final = "population"
@@ -26,8 +28,9 @@ EXPERIMENT: Final = "population"
 class LogRun(lightning.Callback):
     """Logs to MLflow what Lightning's logger does not: configuration, data, code and the twin."""
 
-    def __init__(self, config_yaml: str, out: Path) -> None:
+    def __init__(self, config_yaml: str, statistics: StatisticsSettings, out: Path) -> None:
         self.config_yaml = config_yaml
+        self.statistics = statistics
         self.out = out
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
@@ -47,11 +50,12 @@ class LogRun(lightning.Callback):
         weights = torch.load(best, weights_only=True)["state_dict"] if best else None
         if weights is not None:
             pl_module.load_state_dict(weights)
-        calibrate(pl_module.eval(), trainer.datamodule.calibration_dataloader())
-        errors = standard_errors(pl_module, trainer.datamodule.val_dataloader())
+        errors = standard_errors(pl_module.eval(), trainer.datamodule.val_dataloader())
         data: RecordData = trainer.datamodule
         names = tuple(data.participants.names)
-        folder = export_twin(pl_module, run, names, fit_correlation(errors), self.out)
+        twin = exported(pl_module, run, names, fit_correlation(errors))
+        twin = fit_statistics(replace(twin, walk=native_walk()), data.participants, self.statistics)
+        folder = save_twin(twin, self.out)
         settings = DriftSettings(held_back=data.validation_fraction)
         write_reference(reference(load_twin(folder), data.participants, settings), folder)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -64,21 +68,19 @@ def _run(trainer: Any) -> tuple[MlflowClient, str]:
     return trainer.logger.experiment, trainer.logger.run_id
 
 
-def export_twin(
+def exported(
     module: TwinTraining,
     version: str,
     learnt_from: tuple[str, ...],
     correlation: tuple[float, float],
-    folder: Path,
-) -> Path:
-    """Write the population twin of a training module to a folder.
+) -> Twin:
+    """The population twin of a training module.
 
     Args:
         module: Trained.
         version: Which run it is.
         learnt_from: Participants whose recordings it was trained on.
         correlation: Of its errors, see `training.errors.fit_correlation`.
-        folder: Where it goes.
     """
     log_decay, memory_min = correlation
     config = TwinConfig(
@@ -88,7 +90,7 @@ def export_twin(
         error_log_decay=log_decay,
         error_memory_min=memory_min,
     )
-    return save_twin(population_twin(config, module.model), folder)
+    return population_twin(config, module.model)
 
 
 def read_run(config: Path, overrides: Sequence[str]) -> LightningCLI:
@@ -119,13 +121,30 @@ def read_run(config: Path, overrides: Sequence[str]) -> LightningCLI:
         )
 
 
-def train(config: Path, resume: Path | None, out: Path, overrides: Sequence[str]) -> None:
-    """Train from a YAML configuration; `overrides` are further `--key value` of LightningCLI."""
+def train(
+    config: Path,
+    statistics: StatisticsSettings,
+    resume: Path | None,
+    out: Path,
+    overrides: Sequence[str],
+) -> None:
+    """Train from a YAML configuration.
+
+    Args:
+        config: See configs/population.yaml.
+        statistics: How what is missed is learnt in the end.
+        resume: A checkpoint to go on from.
+        out: Where the twin goes.
+        overrides: Further `--key value` of LightningCLI.
+
+    Raises:
+        TwinError: A file is not there.
+    """
     if resume is not None and not resume.is_file():
         raise TwinError.of(str(resume), "is not there", "Name a file, as --help shows.")
     cli = read_run(config, overrides)
     experiment(EXPERIMENT)
     yaml = cli.parser.dump(cli.config, skip_unset=False)
-    cli.trainer.callbacks.append(LogRun(yaml, out))  # type: ignore[attr-defined]
+    cli.trainer.callbacks.append(LogRun(yaml, statistics, out))  # type: ignore[attr-defined]
     with quiet_lightning():
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=str(resume) if resume else None)

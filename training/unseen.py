@@ -17,7 +17,7 @@ from hybridtwin.errors import HistoryError
 from hybridtwin.record import Record
 from hybridtwin.twin import Twin
 from training.folds import folds
-from training.forecasters import Twins, population
+from training.forecasters import HISTORY_DAYS, Twins, population
 from training.scoring import (
     Results,
     ScoringRule,
@@ -37,7 +37,7 @@ class FoldsProtocol(ScoringRule):
 
 
 class UnseenProtocol(FoldsProtocol):
-    """No data of the people scored is learnt from."""
+    """No data of the people scored is learnt from, or looked at beside the history."""
 
     kind: Literal["unseen"] = "unseen"
 
@@ -74,7 +74,7 @@ def evaluate_unseen(
     seconds: dict[str, float] = {}
     parts: dict[str, list[tuple[Tensor, Prediction]]] = {}
     for fold in each_fold(records, split, protocol.folds, twins):
-        fits = protocol.peer_fits() | {"twin": population(fold.twin)}
+        fits = protocol.peer_fits() | {"twin": population(fold.twin, days=HISTORY_DAYS)}
         said = predictions(fits, fold.others, fold.strangers, seconds, progress)
         for name, prediction in said.items():
             parts.setdefault(name, []).append((fold.at, prediction))

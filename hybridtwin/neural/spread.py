@@ -48,8 +48,13 @@ class Spread(nn.Module):
 
     def _widening(self, minutes: Tensor) -> Tensor:
         """(2, H) factors on the distances below and above the median."""
-        knots = torch.log(torch.tensor(KNOTS_MIN, dtype=minutes.dtype))
-        at = torch.log(minutes).clamp(knots[0], knots[-1]).contiguous()
-        right = torch.searchsorted(knots, at).clamp(1, len(KNOTS_MIN) - 1)
-        share = (at - knots[right - 1]) / (knots[right] - knots[right - 1])
-        return torch.lerp(self.widening[:, right - 1], self.widening[:, right], share)
+        knots = torch.tensor(KNOTS_MIN, dtype=minutes.dtype)
+        return between(self.widening, knots.log(), minutes.log())
+
+
+def between(values: Tensor, knots: Tensor, at: Tensor) -> Tensor:
+    """Values (..., K) at rising knots (K,), read at (H,): linear in between, held beyond."""
+    at = at.clamp(knots[0], knots[-1]).contiguous()
+    right = torch.searchsorted(knots, at).clamp(1, len(knots) - 1)
+    share = (at - knots[right - 1]) / (knots[right] - knots[right - 1])
+    return torch.lerp(values[..., right - 1], values[..., right], share)

@@ -14,12 +14,16 @@ from hybridtwin.record_files import save_record
 from hybridtwin.registry import CHAMPION, MODEL_NAME, TRACKING_URI, load_twin, save_twin
 from training.batch import learning_part
 from training.drift import read_reference
+from training.output_statistics import StatisticsSettings, TreeSettings
 from training.personalise import PersonalSettings, fit_people, personalise
 from training.train import train
 
 # Lightning, MLflow and their libraries warn about things of their own.
 pytestmark = pytest.mark.filterwarnings("default")
 
+STATISTICS = StatisticsSettings(
+    shift=TreeSettings(rounds=5, leaves=4), widening=TreeSettings(rounds=5, leaves=4)
+)
 CONFIG = Path(__file__).parents[2] / "configs" / "population.yaml"
 SMALL = [
     "--data.records=[records]",
@@ -51,7 +55,7 @@ def home(tmp_path, monkeypatch, records):
 
 
 def test_train_registers_a_champion_then_challengers_and_resumes(home):
-    train(CONFIG, None, home / "twin", small(2))
+    train(CONFIG, STATISTICS, None, home / "twin", small(2))
     client = MlflowClient(TRACKING_URI)
     assert client.get_model_version_by_alias(MODEL_NAME, "champion").version == 1
     twin = load_twin(CHAMPION)
@@ -70,7 +74,7 @@ def test_train_registers_a_champion_then_challengers_and_resumes(home):
     assert {"config.yaml", "participants.txt", "horizons.png"} <= artifacts
 
     (first,) = (home / "checkpoints" / "population").glob("epoch=0-*.ckpt")
-    train(CONFIG, first, home / "twin2", small(2))
+    train(CONFIG, STATISTICS, first, home / "twin2", small(2))
     resumed, _ = client.search_runs([experiment.experiment_id])
     history = client.get_metric_history(resumed.info.run_id, "epoch")
     assert {point.value for point in history} == {1}
@@ -84,9 +88,9 @@ def test_train_registers_a_champion_then_challengers_and_resumes(home):
 
 def test_more_people_than_rows_and_missing_files_are_refused(home):
     with pytest.raises(ModelError, match=r"room for 1 people, but there are 5"):
-        train(CONFIG, None, home / "twin", [*small(1), "--model.people=1"])
+        train(CONFIG, STATISTICS, None, home / "twin", [*small(1), "--model.people=1"])
     with pytest.raises(TwinError, match=r"nope\.yaml: is not there"):
-        train(home / "nope.yaml", None, home / "twin", [])
+        train(home / "nope.yaml", STATISTICS, None, home / "twin", [])
 
 
 SETTINGS = PersonalSettings(

@@ -1,0 +1,154 @@
+"""Output statistics: what the twin's forecasts have missed, learnt, and put right.
+
+Weather services correct a physical model by statistics of its past output (Glahn & Lowry 1972,
+J Appl Meteorol 11:1203-1211). Here boosted trees read the history, the person's climatology and the
+twin's own forecast, and say how far an open forecast is to be moved, and how much wider or narrower
+it is to be. They see no plan: what a dose or a meal changes is left to physiology.
+"""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import lightgbm
+import numpy as np
+import torch
+from torch import Tensor
+
+from hybridtwin.dynamics import Walk
+from hybridtwin.history import History
+from hybridtwin.hybrid import HybridModel, People, Present
+from hybridtwin.inputs import as_usual
+from hybridtwin.neural.spread import KNOTS_MIN, LEVELS, between
+from hybridtwin.units import GLUCOSE_MAX_MG_DL, GLUCOSE_MIN_MG_DL, steps
+
+WIDENING: Final = (0.4, 2.5)
+"""The least and the most that a spread is multiplied by."""
+_MEDIAN: Final = LEVELS.index(0.5)
+_COLUMNS: Final = [steps(minutes) - 1 for minutes in KNOTS_MIN]
+EXPECTED: Final = slice(-2 * len(KNOTS_MIN), -len(KNOTS_MIN))
+"""Where predictors hold the twin's own forecast, mg/dL."""
+
+Trees = lightgbm.Booster
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What is put right in the open forecasts of B windows, at each of `KNOTS_MIN`.
+
+    Attributes:
+        shift_mg_dl: (B, K) added to the trajectory.
+        widening: (B, K) factor on the spread around its median.
+    """
+
+    shift_mg_dl: Tensor
+    widening: Tensor
+
+    def moved(self, trajectories_mg_dl: Tensor, minutes: Tensor) -> Tensor:
+        """Trajectories (B, H) in mg/dL at horizons (H,), moved; a shift grows from 0 at 0 min."""
+        knots = torch.tensor([0.0, *KNOTS_MIN])
+        shift = torch.nn.functional.pad(self.shift_mg_dl, (1, 0))
+        moved = trajectories_mg_dl + between(shift, knots, minutes)
+        return moved.clamp(GLUCOSE_MIN_MG_DL, GLUCOSE_MAX_MG_DL)
+
+    def widened(self, log_quantiles: Tensor, minutes: Tensor) -> Tensor:
+        """Quantiles (B, H, Q) of log ratios at horizons (H,), wider or narrower."""
+        factor = between(self.widening, torch.tensor(KNOTS_MIN).log(), minutes.log())
+        middle = log_quantiles[..., _MEDIAN : _MEDIAN + 1]
+        return middle + factor.unsqueeze(-1) * (log_quantiles - middle)
+
+    def rows(self, index: Tensor) -> "Correction":
+        """The chosen windows."""
+        return Correction(self.shift_mg_dl[index], self.widening[index])
+
+
+def no_correction(count: int) -> Correction:
+    """Leaves the forecasts of `count` windows as they are."""
+    return Correction(torch.zeros(count, len(KNOTS_MIN)), torch.ones(count, len(KNOTS_MIN)))
+
+
+@dataclass(frozen=True)
+class OutputStatistics:
+    """Boosted trees of what forecasts miss, one for each of `KNOTS_MIN`.
+
+    Attributes:
+        shift: They give mg/dL.
+        widening: They give a factor.
+    """
+
+    shift: Sequence[Trees]
+    widening: Sequence[Trees]
+
+    def correct(self, predictors: Tensor) -> Correction:
+        """The correction of windows with these predictors (B, F)."""
+        shift, widening = (_apply(each, predictors) for each in (self.shift, self.widening))
+        return Correction(shift, widening.clamp(*WIDENING))
+
+    def _text(self) -> bytes:
+        text = {
+            name: [trees.model_to_string() for trees in getattr(self, name)]
+            for name in ("shift", "widening")
+        }
+        return json.dumps(text).encode()
+
+    def save(self, path: Path) -> None:
+        """Write the trees to a file; the same trees give the same bytes."""
+        path.write_bytes(gzip.compress(self._text(), mtime=0))
+
+    def digest(self) -> str:
+        """Eight hexadecimal digits that tell these trees from others."""
+        return hashlib.sha256(self._text()).hexdigest()[:8]
+
+
+def load_statistics(path: Path) -> OutputStatistics:
+    """Read trees from a file.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It holds no trees.
+    """
+    try:
+        text = json.loads(gzip.decompress(path.read_bytes()))
+        shift, widening = (
+            [lightgbm.Booster(model_str=each) for each in text[name]]
+            for name in ("shift", "widening")
+        )
+    except (EOFError, KeyError, lightgbm.basic.LightGBMError) as error:
+        raise ValueError(f"{path.name} holds no output statistics ({error})") from error
+    return OutputStatistics(shift, widening)
+
+
+def _apply(each: Sequence[Trees], predictors: Tensor) -> Tensor:
+    table = predictors.double().numpy()
+    columns = [trees.predict(table, num_threads=1) for trees in each]
+    return torch.from_numpy(np.column_stack(columns)).float()
+
+
+def predictors(
+    model: HybridModel,
+    history: History,
+    people: People,
+    present: Present,
+    usual_basal_u_min: Tensor,
+    climatology: Tensor,
+    walk: Walk,
+) -> Tensor:
+    """(B, F) what output statistics read of B windows; NaN where not known.
+
+    Args:
+        model: The twin's.
+        history: B.
+        people: Who they are, B rows.
+        present: Where they stand.
+        usual_basal_u_min: (B,).
+        climatology: (B, C) what is usual for them, see `climatology`.
+        walk: How to take the steps.
+    """
+    future = as_usual(usual_basal_u_min, history.minute_of_day, max(_COLUMNS) + 1)
+    expected = model.roll(present, future, walk)[:, _COLUMNS]
+    last = history.glucose_mg_dl[:, -1:]
+    return torch.cat([model.read(history, people), climatology, expected, expected - last], dim=1)
