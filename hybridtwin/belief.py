@@ -22,6 +22,7 @@ class Belief:
         profile: Whose it is.
         present: M members; the first is the central one.
         usual_basal_u_min: (M,) pump basal that goes on unless a plan says otherwise, U/min.
+        predictors: (1, F) what statistics read of history and person.
         correction: Of open forecasts from here, one row.
         since: What has happened between the last reading and now.
         last_reading_mg_dl: The last reading.
@@ -34,6 +35,7 @@ class Belief:
     profile: Profile
     present: Present
     usual_basal_u_min: Tensor
+    predictors: Tensor
     correction: Correction
     since: Plan
     last_reading_mg_dl: float

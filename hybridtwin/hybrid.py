@@ -13,7 +13,7 @@ from hybridtwin.dynamics import Walk, person_of, state_of, walk, what_acts
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.history import History
 from hybridtwin.inputs import Future, acting_inputs, modulators
-from hybridtwin.neural.encoder import Encoder
+from hybridtwin.neural.encoder import Encoder, Start
 from hybridtwin.neural.features import features, interpolated
 from hybridtwin.neural.residual import Residual
 from hybridtwin.neural.spread import Spread
@@ -135,7 +135,7 @@ class HybridModel(nn.Module):
 
     def read(self, history: History, people: People) -> Tensor:
         """(B, F) what the encoder reads of B histories, before it is made standard."""
-        return features(history, _driven(history, people, people, None))
+        return features(history, driven_so_far(history, people, people, None))
 
     def begin(self, history: History, people: People, distinct: Tensor | None = None) -> Present:
         """The present of B windows from their history.
@@ -148,24 +148,9 @@ class HybridModel(nn.Module):
         everyone = people
         if distinct is not None:
             people = people.rows(distinct)
-        driven = _driven(history, people, everyone, distinct)
+        driven = driven_so_far(history, people, everyone, distinct)
         start = self.encoder(features(history, driven), people.embedding)
-        people = replace(people, scores=people.scores + start.scores)
-        now = people.values()
-        driven = driven.index_add(0, torch.tensor(_GUT), start.hidden_carbs_g.T)
-        glucose, _ = interpolated(history.glucose_mg_dl, history.glucose_known)
-        reading = glucose[:, -1]
-        plasma = GLUCOSE_VOLUME_DL_KG * (reading + start.plasma_shift_mg_dl).clamp(
-            min=_PLASMA_MIN_MG_DL
-        )
-        lows = recent_lows(glucose)
-        clock = rhythm(history.minute_of_day, modulators(history.events[:, -1]).T, now)
-        core, _ = resting_core(
-            plasma, signals(driven, clock, readings(now)), heed(lows), constants(now)
-        )
-        core = core._replace(tissue_mg_kg=core.tissue_mg_kg * start.tissue_factor)
-        body = torch.cat([driven, torch.stack([*core, reading, lows])])
-        return Present(body, start.latent, start.context, people)
+        return settled(anchor_of(history), people, driven, start)
 
     def roll(self, present: Present, future: Future, walk: Walk = walk) -> Tensor:
         """Sensor glucose (B, H) in mg/dL at the end of each coming step.
@@ -189,7 +174,61 @@ class HybridModel(nn.Module):
         return quantiles
 
 
-def _driven(history: History, people: People, everyone: People, distinct: Tensor | None) -> Tensor:
+@dataclass(frozen=True)
+class Anchor:
+    """What B histories say of the present, whoever the people are.
+
+    Attributes:
+        reading_mg_dl: (B,) the last one.
+        lows: (B,) memory of recent lows.
+        minute_of_day: (B,).
+        modulators: (4, B).
+    """
+
+    reading_mg_dl: Tensor
+    lows: Tensor
+    minute_of_day: Tensor
+    modulators: Tensor
+
+
+def anchor_of(history: History) -> Anchor:
+    """The anchor of B histories."""
+    glucose, _ = interpolated(history.glucose_mg_dl, history.glucose_known)
+    return Anchor(
+        glucose[:, -1],
+        recent_lows(glucose),
+        history.minute_of_day,
+        modulators(history.events[:, -1]).T,
+    )
+
+
+def settled(anchor: Anchor, people: People, driven: Tensor, start: Start) -> Present:
+    """The present of B windows, at rest but for what acts and what the encoder concludes.
+
+    Args:
+        anchor: What the histories say.
+        people: Row by row, as they usually are.
+        driven: (n, B) what inputs have left in the compartments that they drive.
+        start: What the encoder concludes.
+    """
+    people = replace(people, scores=people.scores + start.scores)
+    now = people.values()
+    driven = driven.index_add(0, torch.tensor(_GUT), start.hidden_carbs_g.T)
+    plasma = GLUCOSE_VOLUME_DL_KG * (anchor.reading_mg_dl + start.plasma_shift_mg_dl).clamp(
+        min=_PLASMA_MIN_MG_DL
+    )
+    clock = rhythm(anchor.minute_of_day, anchor.modulators, now)
+    core, _ = resting_core(
+        plasma, signals(driven, clock, readings(now)), heed(anchor.lows), constants(now)
+    )
+    core = core._replace(tissue_mg_kg=core.tissue_mg_kg * start.tissue_factor)
+    body = torch.cat([driven, torch.stack([*core, anchor.reading_mg_dl, anchor.lows])])
+    return Present(body, start.latent, start.context, people)
+
+
+def driven_so_far(
+    history: History, people: People, everyone: People, distinct: Tensor | None
+) -> Tensor:
     """(n, B) what the past has left in the driven compartments of B people.
 
     `distinct` is each one's row in `everyone`; None if these are the B themselves.

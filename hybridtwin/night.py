@@ -6,10 +6,15 @@ from datetime import datetime
 from typing import Final, Literal
 
 import pandas as pd
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 
+from hybridtwin.belief import Belief
 from hybridtwin.errors import HistoryError, TwinError
 from hybridtwin.forecast import EventProbabilities, Forecast, Nadir
+from hybridtwin.night_statistics import EVENING_MIN, evening
+from hybridtwin.output_statistics import of_history
+from hybridtwin.physiology.covariates import beta_cells
 from hybridtwin.plan import HORIZON_MAX_MIN
 from hybridtwin.record import Record
 from hybridtwin.trust import Trust
@@ -81,16 +86,33 @@ def review_night(
         return NightReview(NightRisk(participant=participant, status="refused", reason=str(error)))
     night = forecast.window(begin, end)
     report = night.report(unit)
+    ahead = (begin - belief.time) / pd.Timedelta(minutes=1)
+    events = report.events.model_copy(update=_lows(twin, belief, report.events, ahead))
     risk = NightRisk(
         participant=participant,
         status="forecast",
         begin=begin.to_pydatetime(),
         end=end.to_pydatetime(),
-        events=report.events,
+        events=events,
         nadir=report.nadir,
         trust=forecast.trust,
     )
     return NightReview(risk, forecast)
+
+
+def _lows(
+    twin: Twin, belief: Belief, events: EventProbabilities, to_midnight_min: float
+) -> dict[str, float]:
+    """Probabilities of lows as statistics have them; none where these say nothing of now."""
+    of_now = 0 < to_midnight_min <= EVENING_MIN and beta_cells(belief.profile) == 0
+    if twin.statistics is None or not of_now:
+        return {}
+    table = evening(of_history(belief.predictors), torch.tensor([to_midnight_min]))
+    return {
+        name: round(float(statistics.probability(table, torch.tensor([getattr(events, name)]))), 4)
+        for name, statistics in twin.statistics.night.items()
+        if name in EventProbabilities.model_fields
+    }
 
 
 def by_attention(reviews: Iterable[NightReview]) -> list[NightReview]:

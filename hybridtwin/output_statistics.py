@@ -9,8 +9,8 @@ it is to be. They see no plan: what a dose or a meal changes is left to physiolo
 import gzip
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,7 @@ from hybridtwin.history import History
 from hybridtwin.hybrid import HybridModel, People, Present
 from hybridtwin.inputs import as_usual
 from hybridtwin.neural.spread import KNOTS_MIN, LEVELS, between
+from hybridtwin.night_statistics import NightStatistics
 from hybridtwin.units import GLUCOSE_MAX_MG_DL, GLUCOSE_MIN_MG_DL, steps
 
 WIDENING: Final = (0.4, 2.5)
@@ -78,10 +79,12 @@ class OutputStatistics:
     Attributes:
         shift: They give mg/dL.
         widening: They give a factor.
+        night: How likely the coming night's lows are, by their names.
     """
 
     shift: Sequence[Trees]
     widening: Sequence[Trees]
+    night: Mapping[str, NightStatistics] = field(default_factory=dict)
 
     def correct(self, predictors: Tensor) -> Correction:
         """The correction of windows with these predictors (B, F)."""
@@ -93,7 +96,8 @@ class OutputStatistics:
             name: [trees.model_to_string() for trees in getattr(self, name)]
             for name in ("shift", "widening")
         }
-        return json.dumps(text).encode()
+        night = {name: low.as_text() for name, low in self.night.items()}
+        return json.dumps(text | {"night": night}).encode()
 
     def save(self, path: Path) -> None:
         """Write the trees to a file; the same trees give the same bytes."""
@@ -117,9 +121,15 @@ def load_statistics(path: Path) -> OutputStatistics:
             [lightgbm.Booster(model_str=each) for each in text[name]]
             for name in ("shift", "widening")
         )
+        night = {name: NightStatistics.from_text(each) for name, each in text["night"].items()}
     except (EOFError, KeyError, lightgbm.basic.LightGBMError) as error:
         raise ValueError(f"{path.name} holds no output statistics ({error})") from error
-    return OutputStatistics(shift, widening)
+    return OutputStatistics(shift, widening, night)
+
+
+def of_history(predictors: Tensor) -> Tensor:
+    """(B, F) predictors without the twin's own forecast."""
+    return predictors[:, : EXPECTED.start]
 
 
 def _apply(each: Sequence[Trees], predictors: Tensor) -> Tensor:

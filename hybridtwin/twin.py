@@ -9,15 +9,14 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from hybridtwin.ahead import check_question, future_of, since
 from hybridtwin.belief import Belief
 from hybridtwin.climatology import climatology
 from hybridtwin.dynamics import Walk, walk
-from hybridtwin.errors import PlanError
-from hybridtwin.events import Activity, Condition, Dose, Glucagon, Meal, Profile
+from hybridtwin.events import Profile
 from hybridtwin.forecast import Forecast
 from hybridtwin.history import HISTORY_STEPS, History, join
 from hybridtwin.hybrid import HybridModel, ModelShape, People, Present, usual_basal_u_min
-from hybridtwin.inputs import Future, acting_inputs, modulators
 from hybridtwin.output_statistics import (
     Correction,
     OutputStatistics,
@@ -27,15 +26,10 @@ from hybridtwin.output_statistics import (
 from hybridtwin.paths import correlation, paths, standard_noise, unexplained
 from hybridtwin.physiology.covariates import beta_cells, prior_scores
 from hybridtwin.plan import (
-    HORIZON_MAX_MIN,
     Plan,
-    check_plan,
-    plan_timeline,
-    planned_basal_share,
-    under_way,
 )
 from hybridtwin.record import Record
-from hybridtwin.timeline import CHANNEL, to_timeline
+from hybridtwin.timeline import to_timeline
 from hybridtwin.trust import check_history, judge
 from hybridtwin.units import STEP_MIN, steps
 
@@ -125,7 +119,8 @@ class Twin:
             present = self.model.begin(history, person)
             basal = usual_basal_u_min(history, person.values())
             usual = climatology(timeline, torch.tensor([anchor]))
-            correction = self.correction(history, person, present, basal, usual)
+            read = self.predictors(history, person, present, basal, usual)
+            correction = self.correction(person, read)
             present = ensemble(present, members, self.config.score_sd, seed)
         time = timeline.time(anchor)
         return Belief(
@@ -134,25 +129,23 @@ class Twin:
             profile=record.profile,
             present=present,
             usual_basal_u_min=basal.expand(members),
+            predictors=read,
             correction=correction,
-            since=_since(record, time),
+            since=since(record, time),
             last_reading_mg_dl=float(record.glucose["mg_dl"].iloc[-1]),
             last_reading_time=record.glucose["time"].iloc[-1],
             trust=judge(record, timeline, now, self.config.fitted),
         )
 
-    def correction(
+    def predictors(
         self,
         history: History,
         people: People,
         present: Present,
         usual_basal_u_min: Tensor,
         usual: Tensor,
-    ) -> Correction:
-        """What is put right in the open forecasts of B windows.
-
-        Statistics of people without insulin of their own say nothing of others: these are left as
-        they are.
+    ) -> Tensor:
+        """(B, F) what output statistics read of B windows; NaN where not known.
 
         Args:
             history: B.
@@ -161,10 +154,21 @@ class Twin:
             usual_basal_u_min: (B,).
             usual: (B, C) their climatology.
         """
-        nothing = no_correction(len(usual))
+        return predictors(self.model, history, people, present, usual_basal_u_min, usual, self.walk)
+
+    def correction(self, people: People, read: Tensor) -> Correction:
+        """What is put right in the open forecasts of B windows.
+
+        Statistics of people without insulin of their own say nothing of others: these are left as
+        they are.
+
+        Args:
+            people: Who they are, B rows.
+            read: Their predictors.
+        """
+        nothing = no_correction(len(read))
         if self.statistics is None:
             return nothing
-        read = predictors(self.model, history, people, present, usual_basal_u_min, usual, self.walk)
         found = self.statistics.correct(read)
         like_them = (people.beta_cells == 0).unsqueeze(-1)
         return Correction(
@@ -192,14 +196,14 @@ class Twin:
         Raises:
             PlanError: A plan is impossible, two share a name, or the horizon is too long.
         """
-        _check_question(plans, belief, horizon_min)
+        check_question(plans, belief, horizon_min)
         count = steps(horizon_min)
         minutes = STEP_MIN * torch.arange(1.0, count + 1)
         modes = sorted({plan.mode for plan in plans})
         with torch.inference_mode():
 
             def trajectory(plan: Plan) -> Tensor:
-                future = _future(plan, belief, count)
+                future = future_of(plan, belief, count)
                 rolled = self.model.roll(belief.present, future, self.walk)
                 return belief.correction.moved(rolled, minutes) if plan.mode == "open" else rolled
 
@@ -278,61 +282,3 @@ def ensemble(present: Present, members: int, score_sd: float | Tensor, seed: int
     draw[0] = 0
     scores = scores + score_sd * draw.repeat(len(present.latent), 1)
     return replace(many, people=replace(many.people, scores=scores))
-
-
-def _check_question(plans: Sequence[Plan], belief: Belief, horizon_min: int) -> None:
-    if not STEP_MIN <= horizon_min <= HORIZON_MAX_MIN:
-        raise PlanError.of(
-            "horizon_min",
-            f"{horizon_min} lies outside {STEP_MIN} to {HORIZON_MAX_MIN} minutes",
-            "Ask for at most 12 hours; beyond that a forecast is no better than habit.",
-        )
-    names = [plan.name for plan in plans]
-    doubled = {name for name in names if names.count(name) > 1}
-    if doubled:
-        raise PlanError.of(
-            "plans", f"the name {doubled.pop()!r} is used twice", "Give each plan its own name."
-        )
-    for plan in plans:
-        check_plan(plan, belief.now, horizon_min)
-
-
-def _since(record: Record, time: pd.Timestamp) -> Plan:
-    """Doses, meals and activity after the last reading, as events."""
-
-    def rows(table: pd.DataFrame) -> list[dict[str, object]]:
-        late = table[table["time"] >= time]
-        return [
-            {key: value for key, value in row.items() if pd.notna(value)}
-            for row in late.to_dict("records")
-        ]
-
-    return Plan(
-        name="since the last reading",
-        insulin=[Dose.model_validate(row) for row in rows(record.insulin)],
-        meals=[Meal.model_validate(row) for row in rows(record.meals)],
-        activity=[Activity.model_validate(row) for row in rows(record.activity)],
-        glucagon=[Glucagon.model_validate(row) for row in rows(record.glucagon)],
-        conditions=[
-            *(Condition.model_validate(row) for row in rows(record.conditions)),
-            *under_way(record, time),
-        ],
-    )
-
-
-def _future(plan: Plan, belief: Belief, count: int) -> Future:
-    """What acts on M members under a plan, in the model's units: (H, M)."""
-    timeline = plan_timeline([belief.since, plan], belief.profile, belief.time, count)
-    members = belief.usual_basal_u_min.shape[0]
-
-    planned = planned_basal_share([belief.since, plan], belief.time, count)
-    stated = timeline.values[:, CHANNEL["basal_u"]] / STEP_MIN
-    basal = stated.unsqueeze(-1) + (1 - planned).unsqueeze(-1) * belief.usual_basal_u_min
-    acts = timeline.values.unsqueeze(1).expand(-1, members, -1)
-    exertion = acts[..., CHANNEL["stated_exertion"]]
-    return Future(
-        amounts_per_min=acting_inputs(acts, exertion, basal).movedim(-1, 1),
-        modulators=modulators(acts).movedim(-1, 1),
-        minute_of_day=timeline.minute_of_day.float().unsqueeze(-1).expand(-1, members),
-        is_open=torch.full((members,), float(plan.mode == "open")),
-    )

@@ -221,6 +221,11 @@ class Moments:
     present: Present
     usual_basal_u_min: Tensor
 
+    def read_by(self, twin: Twin, usual: Tensor) -> Tensor:
+        """(B, F) predictors, from the climatology (W, C) of all windows."""
+        own = usual[self.at]
+        return twin.predictors(self.history, self.people, self.present, self.usual_basal_u_min, own)
+
 
 def moments(
     twin: Twin,
@@ -265,7 +270,7 @@ def _predict(
             future = as_usual(basal, each.history.minute_of_day, length)
             rolled = twin.model.roll(present, future, twin.walk)[:, columns]
             spread = twin.model.log_quantiles(present, future.is_open, minutes)
-            correction = twin.correction(each.history, each.people, present, basal, usual[each.at])
+            correction = twin.correction(each.people, each.read_by(twin, usual))
             trajectory = correction.moved(rolled, minutes)
             means.append(trajectory)
             quantiles.append(trajectory.unsqueeze(-1) * correction.widened(spread, minutes).exp())

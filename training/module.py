@@ -32,6 +32,8 @@ from training.virtual_pairs import Pairs
 
 _REPORTED_MIN = (30, 60, 120, 240, 480)
 _BATCHES_TO_STANDARDISE: Final = 8
+PLANNED: Final = ("bolus_u", "basal_u", "carbs_g")
+"""The channels that a complete plan states."""
 
 
 def what_followed(batch: Batch, is_open: Tensor, usual_basal: Tensor) -> Future:
@@ -75,7 +77,7 @@ def together(first: Batch, second: Batch) -> Batch:
 
 def is_complete(batch: Batch) -> Tensor:
     """(B,) whether every dose and meal of the horizon is known."""
-    needed = [CHANNEL[name] for name in ("bolus_u", "basal_u", "carbs_g")]
+    needed = [CHANNEL[name] for name in PLANNED]
     return batch.events_known[..., needed].all(-1).all(-1)
 
 

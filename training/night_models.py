@@ -15,12 +15,14 @@ from torch import Tensor
 
 from hybridtwin.climatology import CLIMATOLOGY_DAYS
 from hybridtwin.inputs import as_usual
+from hybridtwin.night_statistics import EVENING_MIN, evening
+from hybridtwin.output_statistics import of_history
 from hybridtwin.paths import correlation, paths, standard_noise, unexplained
 from hybridtwin.twin import MEMBERS, Twin, ensemble
 from hybridtwin.units import STEP_MIN, steps
 from training.features import Floats, tree_features
 from training.forecasters import fitted, moments, usual_of
-from training.nights import EVENING_MIN, LOWS, NIGHT_MIN, Nights
+from training.nights import LOWS, NIGHT_MIN, Nights
 from training.personalise import PersonalSettings
 from training.windows import HELD_OUT, Mask, Windows
 
@@ -112,8 +114,8 @@ NIGHT_PEERS: Final[dict[str, NightFit]] = {"base-rate": base_rate, "trees": tree
 
 
 def population(twin: Twin) -> NightFit:
-    """The twin as it is: the share of sample paths in which the low happens."""
-    return lambda _: lambda nights: _shares([twin] * len(nights.windows.participants), nights)
+    """The twin as it is: its sample paths, and its night statistics."""
+    return lambda _: lambda nights: _said([twin] * len(nights.windows.participants), nights)
 
 
 def personal(twin: Twin, settings: PersonalSettings) -> NightFit:
@@ -121,14 +123,36 @@ def personal(twin: Twin, settings: PersonalSettings) -> NightFit:
 
     def fit(learn: Nights) -> NightForecaster:
         own = fitted(twin, settings, learn.windows)
-        return lambda nights: _shares(
+        return lambda nights: _said(
             [own.get(name, twin) for name in nights.windows.participants], nights
         )
 
     return fit
 
 
-def _shares(twins: Sequence[Twin], nights: Nights) -> Probabilities:
+def _said(twins: Sequence[Twin], nights: Nights) -> Probabilities:
+    shares = path_shares(twins, nights)
+    statistics = twins[0].statistics
+    if statistics is None or not statistics.night:
+        return shares
+    table = evening_table(twins, nights)
+    return {
+        name: statistics.night[name].probability(table, share) for name, share in shares.items()
+    }
+
+
+def evening_table(twins: Sequence[Twin], nights: Nights) -> Tensor:
+    """(W, F) what night statistics read of evenings; one twin per person, of the same weights."""
+    windows = nights.windows
+    usual = usual_of(windows, torch.full((len(windows),), CLIMATOLOGY_DAYS))
+    persons = [twin.person for twin in twins]
+    with torch.inference_mode():
+        parts = [each.read_by(twins[0], usual) for each in moments(twins[0], persons, windows)]
+    return evening(of_history(torch.cat(parts)), nights.to_midnight_min)
+
+
+def path_shares(twins: Sequence[Twin], nights: Nights) -> Probabilities:
+    """The share of sample paths in which each low happens; one twin per person."""
     length = steps(EVENING_MIN + NIGHT_MIN)
     shares: list[list[float]] = []
     # The trace begins one step after the anchor.
@@ -168,9 +192,7 @@ def sample_paths(
     with torch.inference_mode():
         for each in moments(twin, persons, windows, size=_CHUNK):
             basal, count = each.usual_basal_u_min, len(each.at)
-            correction = twin.correction(
-                each.history, each.people, each.present, basal, usual[each.at]
-            )
+            correction = twin.correction(each.people, each.read_by(twin, usual))
             future = as_usual(
                 basal.repeat_interleave(members),
                 each.history.minute_of_day.repeat_interleave(members),

@@ -21,6 +21,7 @@ from hybridtwin.errors import HistoryError
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.glycemia.episodes import LOW_MG_DL, VERY_LOW_MG_DL, lasts
 from hybridtwin.night import NIGHT_END_H
+from hybridtwin.night_statistics import EVENING_MIN
 from hybridtwin.record import Record
 from hybridtwin.timeline import Timeline, to_timeline
 from hybridtwin.units import STEP_MIN, steps
@@ -35,8 +36,6 @@ from training.windows import (
 )
 
 NIGHT_MIN: Final = NIGHT_END_H * 60
-EVENING_MIN: Final = 180
-"""Anchors lie in the three hours before midnight."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def split_nights(records: Sequence[Record], rule: NightRule) -> NightSplit:
         kept.append(who)
         learn.append((past, to_learn))
         score.append((timeline, to_score))
-    return NightSplit(_join(kept, learn), _join(kept, score), skipped)
+    return NightSplit(join_nights(kept, learn), join_nights(kept, score), skipped)
 
 
 def anchors(timeline: Timeline, rule: NightRule) -> Tensor:
@@ -174,7 +173,8 @@ def _nights(timeline: Timeline, evenings: Tensor) -> Tensor:
     return trace[(midnight.unsqueeze(1) + torch.arange(len(night))).clamp(max=len(trace) - 1)]
 
 
-def _join(who: list[tuple[str, str]], parts: list[tuple[Timeline, Tensor]]) -> Nights:
+def join_nights(who: list[tuple[str, str]], parts: list[tuple[Timeline, Tensor]]) -> Nights:
+    """The nights of several people: (participant, cohort) and (timeline, anchors (n,)) of each."""
     none = torch.zeros(0, dtype=torch.long)
     windows = side_by_side(who, parts, ())
     ahead = [_to_midnight_min(timeline)[anchor] for timeline, anchor in parts]

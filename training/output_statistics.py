@@ -7,9 +7,7 @@ it as a new person might have; the spread is then calibrated on later windows of
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import lightgbm
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,8 +21,6 @@ from hybridtwin.output_statistics import (
     EXPECTED,
     Correction,
     OutputStatistics,
-    Trees,
-    predictors,
 )
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin, save_twin
@@ -33,8 +29,9 @@ from hybridtwin.units import STEP_MIN
 from training.batch import Participants, learning_part
 from training.calibrate import beyond_median, conformal
 from training.drift import DriftSettings, reference, write_reference
-from training.features import Floats
 from training.forecasters import moments, population, usual_of
+from training.night_statistics import NightSettings, fit_nights
+from training.tree_fit import TreeSettings
 from training.windows import (
     Prediction,
     WindowRule,
@@ -47,43 +44,6 @@ from training.windows import (
 
 _BLOCK_MIN = 2 * 24 * 60
 """Errors are taken out of blocks of time that the trees did not see: neighbours are alike."""
-
-
-class TreeSettings(BaseModel):
-    """How many trees of which size."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rounds: int = Field(ge=1, description="Trees.")
-    leaves: int = Field(ge=2, description="Of each.")
-    fewest: int = Field(100, ge=1, description="Windows in a leaf.")
-    learning_rate: float = Field(0.05, gt=0)
-    shrinkage: float = Field(10.0, ge=0, description="L2 penalty on what a leaf says.")
-    predictor_share: float = Field(0.3, gt=0, le=1, description="Drawn for each tree.")
-    window_share: float = Field(0.5, gt=0, le=1, description="Drawn for each tree.")
-
-    def fit(self, objective: str, table: Floats, labels: Floats, weight: Floats) -> Trees:
-        """Trees that read a table (n, F), from labels (n,) where known; neutral where none is."""
-        known = ~np.isnan(labels)
-        if not known.any():
-            known, labels = ~known, np.ones_like(labels) * (objective == "gamma")
-        parameters: dict[str, Any] = {
-            "objective": objective,
-            "num_leaves": self.leaves,
-            "min_data_in_leaf": self.fewest,
-            "learning_rate": self.learning_rate,
-            "lambda_l2": self.shrinkage,
-            "feature_fraction": self.predictor_share,
-            "bagging_fraction": self.window_share,
-            "bagging_freq": 1,
-            "seed": 0,
-            "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": torch.get_num_threads(),
-            "verbose": -1,
-        }
-        data = lightgbm.Dataset(table[known], labels[known], weight=weight[known])
-        return lightgbm.train(parameters, data, self.rounds)
 
 
 class StatisticsSettings(BaseModel):
@@ -106,6 +66,7 @@ class StatisticsSettings(BaseModel):
     )
     shift: TreeSettings = TreeSettings(rounds=400, leaves=24)
     widening: TreeSettings = TreeSettings(rounds=150, leaves=15)
+    night: NightSettings = NightSettings()
 
 
 def fit_statistics(twin: Twin, participants: Participants, settings: StatisticsSettings) -> Twin:
@@ -127,13 +88,15 @@ def fit_statistics(twin: Twin, participants: Participants, settings: StatisticsS
         return twin
     twin.model.spread.widening.fill_(1.0)
     statistics = _fit(twin, learn, settings)
-    version = f"{twin.config.version.split('.')[0]}.{statistics.digest()}"
-    config = twin.config.model_copy(update={"version": version})
-    twin = replace(twin, config=config, statistics=statistics)
+    twin = replace(twin, statistics=statistics)
     said = population(twin)(late)(late)
     ratio = log_ratio(late.targets_mg_dl, said.mean)
     conformal(twin.model.spread, beyond_median(ratio, _log_quantiles(said)))
-    return twin
+    night = fit_nights(twin, participants, settings.night, settings.learn_fraction)
+    statistics = replace(statistics, night=night)
+    version = f"{twin.config.version.split('.')[0]}.{statistics.digest()}"
+    config = twin.config.model_copy(update={"version": version})
+    return replace(twin, config=config, statistics=statistics)
 
 
 def calibrate(
@@ -212,17 +175,7 @@ def _read(twin: Twin, windows: Windows, days: Tensor) -> tuple[Tensor, Tensor]:
     tables, quantiles = [], []
     with torch.inference_mode():
         for each in moments(twin, [twin.person] * len(windows.participants), windows):
-            tables.append(
-                predictors(
-                    twin.model,
-                    each.history,
-                    each.people,
-                    each.present,
-                    each.usual_basal_u_min,
-                    usual[each.at],
-                    twin.walk,
-                )
-            )
+            tables.append(each.read_by(twin, usual))
             is_open = torch.ones(len(each.at))
             quantiles.append(twin.model.log_quantiles(each.present, is_open, minutes))
     return torch.cat(tables), torch.cat(quantiles)

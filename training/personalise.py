@@ -1,30 +1,37 @@
-"""Personalisation: fine-tune an embedding row and physiological parameters per person.
+"""Personalisation: what is a person's own, as the mode of its posterior given their days.
 
-Shared weights stay frozen, so that everyone fits in one batch and a personal twin is kilobytes.
-Each person's fit is the one that was best on their own held-back days, and one that never helped
-there is thrown away.
+Shared weights stay frozen, so that a personal twin is kilobytes. Physiological scores are learnt
+from windows whose doses and meals are known, hours ahead: those tell how strongly insulin and
+carbohydrate act. The embedding is learnt from windows with an open plan: those tell how this
+person's days differ. Both by a Kalman filter over a few rounds of windows, linear around what is
+held true by then (an extended one, equal to Gauss-Newton steps), everyone side by side. A fit that
+does not help on the person's own last days is thrown away.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final
+from typing import Final
 
-import lightning
 import torch
-from lightning.pytorch.loggers import MLFlowLogger
 from matplotlib.figure import Figure
+from mlflow import MlflowClient
 from pydantic import BaseModel, ConfigDict, Field
+from rich.progress import Progress
 from torch import Tensor
 
+from hybridtwin.history import join
 from hybridtwin.hybrid import People
+from hybridtwin.native import native_walk
 from hybridtwin.record import Record
 from hybridtwin.record_files import fingerprint
 from hybridtwin.registry import TRACKING_URI
 from hybridtwin.twin import Twin
-from training.batch import Batch, Participants, learning_part
-from training.data import WindowData
-from training.losses import pinball_loss
-from training.module import TwinTraining, quiet_lightning, with_own
+from hybridtwin.units import STEP_MIN, steps
+from training.batch import Participants, learning_part
+from training.losses import pinball_loss, trajectory_scale_mg_dl
+from training.module import with_own
+from training.personal_windows import Chosen, choose
+from training.sensitivity import FITTED_COLUMNS, Sensitivity
 from training.tracking import code_version, experiment
 
 EXPERIMENT: Final = "personal"
@@ -37,16 +44,19 @@ class PersonalSettings(BaseModel):
 
     learn_fraction: float = Field(1.0, gt=0, le=1, description="First share of time to learn from.")
     validation_fraction: float = Field(0.2, gt=0, lt=1, description="Last share of it, held back.")
-    batches: int = Field(120, ge=1, description="Batches in all.")
-    checks: int = Field(6, ge=1, description="How often in between the held-back days are asked.")
-    windows_per_batch: int = Field(384, ge=1, description="Over all people together.")
-    horizon_min: int = Field(120, ge=30, description="Horizon to fit, minutes.")
-    learning_rate: float = Field(0.03, gt=0)
-    prior_weight: float = Field(0.01, ge=0, description="How firmly the population's prior holds.")
-    complete_share: float = Field(0.3, ge=0, le=1, description="Windows with their future known.")
-    validation_batches: int = Field(6, ge=1)
+    horizon_min: int = Field(240, ge=30, description="How far ahead windows are fitted, minutes.")
+    windows: int = Field(80, ge=1, description="Of each person and kind, evenly in time.")
+    rounds: int = Field(4, ge=1, description="How often the windows are linearised in between.")
+    window_weight: float = Field(
+        1.2, gt=0, description="What a window is worth, in readings with persistence's error."
+    )
+    outlier: float = Field(
+        0.75,
+        gt=0,
+        description="Error, relative to persistence's, from which on windows weigh less.",
+    )
+    embedding_sd: float = Field(0.22, gt=0, description="How far embeddings lie from the usual.")
     score_sd: float = Field(0.2, ge=0, description="Uncertainty that remains, in prior SD.")
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ class Fit:
         twin: Personal, or the population's where the fit did not help.
         kept: Whether the fit was kept.
         loss_before: Pinball loss of the population twin on the held-back days; NaN without any.
-        loss_after: Of the fitted twin; infinite without any.
+        loss_after: Of the fitted twin; NaN without any.
     """
 
     participant: str
@@ -68,99 +78,64 @@ class Fit:
     loss_after: float
 
 
-class PersonalTraining(TwinTraining):
-    """Trains only what is personal, on top of a frozen population twin."""
+@dataclass(frozen=True)
+class Estimate:
+    """What is held true of K numbers of each of N people: a normal distribution.
 
-    def __init__(self, twin: Twin, people: int, settings: PersonalSettings) -> None:
-        super().__init__(
-            shape=twin.config.shape,
-            learning_rate=settings.learning_rate,
-            complete_share=settings.complete_share,
-            nameless_share=0.0,
-            withheld_share=0.0,
-            clock_jitter_min=0.0,
-            prior_weight=settings.prior_weight,
-            people=people,
+    Attributes:
+        mean: (N, K).
+        information: (N, K, K) inverse of the covariance.
+    """
+
+    mean: Tensor
+    information: Tensor
+
+    @classmethod
+    def prior(cls, people: int, count: int, sd: float) -> "Estimate":
+        """Around 0."""
+        information = torch.diag(torch.full((count,), sd**-2))
+        return cls(torch.zeros(people, count), information.repeat(people, 1, 1))
+
+    def updated(self, information: Tensor, gain: Tensor) -> "Estimate":
+        """After readings, which were made linear around the mean.
+
+        Args:
+            information: (N, K, K) that they add: slopes times slopes, over the errors' variance.
+            gain: (N, K) slopes times errors, over the errors' variance.
+        """
+        total = self.information + information
+        return Estimate(self.mean + torch.linalg.solve(total, gain), total)
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What is held true of people's scores of `FITTED` parameters, and of their embeddings."""
+
+    scores: Estimate
+    embedding: Estimate
+
+    @classmethod
+    def prior(cls, twin: Twin, people: int, settings: PersonalSettings) -> "Estimates":
+        """Of people of whom nothing is known."""
+        size = twin.person.embedding.shape[1]
+        return cls(
+            Estimate.prior(people, len(FITTED_COLUMNS), 1.0),
+            Estimate.prior(people, size, settings.embedding_sd),
         )
-        self.model = twin.model
-        self.base = twin.person
-        self.best = torch.full((people,), torch.inf)
-        self.best_embedding = torch.zeros_like(self.embedding)
-        self.best_scores = torch.zeros_like(self.scores)
-        self.before = torch.full((people,), torch.nan)
-        self._losses: list[tuple[Tensor, Tensor]] = []
-
-    def everyone(self, participants: Participants) -> People:
-        """Row 0 is the twin to start from, row 1 + i person i."""
-        return with_own(self.base, participants, self.embedding, self.scores)
-
-    def on_fit_start(self) -> None:
-        """Nothing: there is room for everyone, and the encoder knows what is usual."""
-
-    def on_train_start(self) -> None:
-        """Freeze what is shared; no dropout either."""
-        self.model.requires_grad_(False).eval()
-
-    def validation_step(self, batch: Batch, number: int) -> None:
-        """Loss of the same windows each time: at first without, then with what is personal."""
-        is_open = torch.ones(len(batch.person), dtype=torch.bool)
-        trajectory, quantiles, _ = self.run(batch, batch.person + 1, is_open)
-        loss = pinball_loss(batch.target_mg_dl, trajectory, quantiles)
-        self._losses.append(
-            (torch.where(batch.target_known, loss, torch.nan).nanmean(1), batch.person)
-        )
-
-    def on_validation_epoch_end(self) -> None:
-        """Keep what is best for each person by now: everyone stops early for themselves."""
-        loss, person = (torch.cat(part) for part in zip(*self._losses, strict=True))
-        self._losses.clear()
-        known = ~loss.isnan()
-        mean = torch.full_like(self.best, torch.nan).scatter_reduce(
-            0, person[known], loss[known], "mean", include_self=False
-        )
-        if self.trainer.sanity_checking:
-            self.before = mean
-            return
-        better = mean < self.best
-        self.best = torch.where(better, mean, self.best)
-        with torch.no_grad():
-            self.best_embedding[better] = self.embedding[better]
-            self.best_scores[better] = self.scores[better]
-
-    def configure_optimizers(self) -> Any:
-        """Adam on what is personal."""
-        optimiser = torch.optim.Adam([self.embedding, self.scores], lr=self.learning_rate)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            optimiser, int(self.trainer.estimated_stepping_batches)
-        )
-        return {
-            "optimizer": optimiser,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
 
 
-def personalise(
-    twin: Twin,
-    records: Sequence[Record],
-    settings: PersonalSettings,
-    callbacks: Sequence[lightning.Callback] = (),
-    logger: Any = False,
-) -> list[Fit]:
+def personalise(twin: Twin, records: Sequence[Record], settings: PersonalSettings) -> list[Fit]:
     """Fit a twin to each of several people at once.
 
     Args:
         twin: The population twin to start from.
         records: Their records.
         settings: How.
-        callbacks: For Lightning, such as a progress bar.
-        logger: For Lightning.
 
     Returns:
         A fit per record with glucose, in their order.
     """
-    return fit_people(
-        twin, learning_part(records, settings.learn_fraction), settings, callbacks, logger
-    )
+    return fit_people(twin, learning_part(records, settings.learn_fraction), settings)
 
 
 def personalise_and_log(
@@ -180,13 +155,13 @@ def personalise_and_log(
         uri: The tracking store; None logs nothing.
     """
     twin = replace(twin, config=twin.config.model_copy(update={"base": base}))
-    bar = lightning.pytorch.callbacks.TQDMProgressBar()
+    learnt = learning_part(records, settings.learn_fraction)
+    with Progress() as progress:
+        fits = fit_people(twin, learnt, settings, progress)
     if uri is None:
-        return personalise(twin, records, settings, [bar])
-    experiment(EXPERIMENT, uri)
-    logger = MLFlowLogger(experiment_name=EXPERIMENT, tracking_uri=uri, log_model=False)
-    fits = personalise(twin, records, settings, [bar], logger)
-    client, run = logger.experiment, logger.run_id
+        return fits
+    client = MlflowClient(tracking_uri=uri)
+    run = client.create_run(experiment(EXPERIMENT, uri)).info.run_id
     for name, value in settings.model_dump().items():
         client.log_param(run, name, value)
     client.log_param(run, "data_fingerprint", fingerprint(records))
@@ -216,54 +191,113 @@ def fit_people(
     twin: Twin,
     participants: Participants,
     settings: PersonalSettings,
-    callbacks: Sequence[lightning.Callback] = (),
-    logger: Any = False,
+    progress: Progress | None = None,
 ) -> list[Fit]:
-    """Fit a twin to each of several timelines at once; see `personalise`."""
-    data = WindowData(
-        participants,
-        validation_fraction=settings.validation_fraction,
-        batch_sizes=(settings.windows_per_batch,),
-        horizons_min=(settings.horizon_min,),
-        batches_per_epoch=-(-settings.batches // settings.checks),
-        validation_batches=settings.validation_batches,
-        seed=settings.seed,
-    )
-    module = PersonalTraining(twin, len(participants.names), settings)
-    if len(data.learn.anchors) and len(data.validation.anchors):
-        lightning.seed_everything(settings.seed, verbose=False)
-        trainer = lightning.Trainer(
-            max_epochs=settings.checks,
-            accelerator="cpu",
-            logger=logger,
-            callbacks=list(callbacks),
-            enable_progress_bar=any(
-                isinstance(callback, lightning.pytorch.callbacks.ProgressBar)
-                for callback in callbacks
-            ),
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=-1,
-            gradient_clip_val=1.0,
+    """Fit a twin to each of several timelines at once; see `personalise`.
+
+    Args:
+        twin: The population twin to start from.
+        participants: Whom to fit it to.
+        settings: How.
+        progress: Where to show how far it is.
+    """
+    progress = progress or Progress(disable=True)
+    quick, grid = replace(twin, walk=native_walk()), join(participants.timelines)
+    held_back = settings.validation_fraction
+    early, late = (
+        [
+            choose(grid, participants, days, most, steps(settings.horizon_min), is_open)
+            for is_open in (False, True)
+        ]
+        for days, most in (
+            ((0, 1 - held_back), round((1 - held_back) * settings.windows)),
+            ((1 - held_back, 1), max(1, round(held_back * settings.windows))),
         )
-        with quiet_lightning():
-            trainer.fit(module, datamodule=data)
-    return _fits(twin, participants, module, settings)
-
-
-def _fits(
-    twin: Twin, participants: Participants, module: PersonalTraining, settings: PersonalSettings
-) -> list[Fit]:
-    people = with_own(module.base, participants, module.best_embedding, module.best_scores)
+    )
+    state = Estimates.prior(twin, len(participants.names), settings)
+    nobody = _people(twin, participants, state)
+    with torch.inference_mode():
+        for number in progress.track(range(settings.rounds), description="fitting"):
+            part = [windows.part(number, settings.rounds) for windows in early]
+            state = _learn(quick, part, participants, state, settings)
+        people = _people(twin, participants, state)
+        before, after = (_losses(quick, late, who, settings) for who in (nobody, people))
+        # What helped there also learns from there.
+        state = _learn(quick, late, participants, state, settings)
+        people = _people(twin, participants, state)
     fits = []
     for i, name in enumerate(participants.names):
-        before, after = float(module.before[i]), float(module.best[i])
-        kept = after < before
-        row = i + 1 if kept else 0
-        person = People(
-            *(getattr(people, f.name)[row : row + 1].detach().clone() for f in fields(People))
-        )
+        kept = bool(after[i] < before[i])
+        person = people.rows(torch.tensor([i])) if kept else twin.person
         sd = settings.score_sd if kept else twin.config.score_sd
         config = twin.config.model_copy(update={"name": name, "fitted": kept, "score_sd": sd})
-        fits.append(Fit(name, replace(twin, config=config, person=person), kept, before, after))
+        own = replace(twin, config=config, person=person)
+        fits.append(Fit(name, own, kept, float(before[i]), float(after[i])))
     return fits
+
+
+def _people(twin: Twin, participants: Participants, state: Estimates) -> People:
+    """Everyone, as held true."""
+    own = torch.zeros_like(participants.prior_scores)
+    own[:, FITTED_COLUMNS] = state.scores.mean
+    everyone = with_own(twin.person, participants, state.embedding.mean, own)
+    return everyone.rows(torch.arange(1, len(participants.names) + 1))
+
+
+def _learn(
+    twin: Twin,
+    parts: Sequence[Chosen],
+    participants: Participants,
+    state: Estimates,
+    settings: PersonalSettings,
+) -> Estimates:
+    """What is held true after one more round of windows, complete and open ones."""
+    people = _people(twin, participants, state)
+    complete, hidden = (_learnt(twin, part, people, settings) for part in parts)
+    return Estimates(state.scores.updated(*complete), state.embedding.updated(*hidden))
+
+
+def _learnt(
+    twin: Twin,
+    chosen: Chosen,
+    people: People,
+    settings: PersonalSettings,
+) -> tuple[Tensor, Tensor]:
+    """Information (N, K, K) and gain (N, K) from some of the windows; see `Estimate.updated`.
+
+    About scores from windows with known doses and meals, about embeddings from the others.
+    """
+    count = len(people.scores)
+    size = people.embedding.shape[1] if chosen.is_open else len(FITTED_COLUMNS)
+    information, gain = torch.zeros(count, size, size), torch.zeros(count, size)
+    scale = trajectory_scale_mg_dl(STEP_MIN * torch.arange(1.0, chosen.ahead + 1))
+    for batch in chosen.batches():
+        windows = Sensitivity(twin, batch, people, chosen.is_open)
+        slope = windows.by_embedding() if chosen.is_open else windows.by_scores()
+        known = batch.target_known / batch.target_known.sum(1, keepdim=True).clamp(min=1)
+        missed = (batch.target_mg_dl - windows.trajectory) / scale
+        size_of_error = (known * missed.square()).sum(1, keepdim=True).sqrt()
+        trusted = (settings.outlier / size_of_error).clamp(max=1)
+        weight = settings.window_weight * trusted * known
+        slope = slope / scale.unsqueeze(-1)
+        weighted = (slope * weight.unsqueeze(-1)).transpose(1, 2)
+        information.index_add_(0, batch.person, weighted @ slope)
+        gain.index_add_(0, batch.person, (weighted @ missed.unsqueeze(-1)).squeeze(-1))
+    return information, gain
+
+
+def _losses(
+    twin: Twin, parts: Sequence[Chosen], people: People, settings: PersonalSettings
+) -> Tensor:
+    """(N,) mean pinball loss of each person's windows; NaN without any."""
+    minutes = STEP_MIN * torch.arange(1.0, steps(settings.horizon_min) + 1)
+    total, windows_of = torch.zeros(len(people.scores)), torch.zeros(len(people.scores))
+    for chosen in parts:
+        for batch in chosen.batches():
+            windows = Sensitivity(twin, batch, people, chosen.is_open)
+            quantiles = twin.model.log_quantiles(windows.present, windows.future.is_open, minutes)
+            loss = pinball_loss(batch.target_mg_dl, windows.trajectory, quantiles)
+            mean = (loss * batch.target_known).sum(1) / batch.target_known.sum(1).clamp(min=1)
+            total.index_add_(0, batch.person, mean)
+            windows_of.index_add_(0, batch.person, batch.target_known.any(1).float())
+    return total / windows_of

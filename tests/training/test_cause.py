@@ -30,7 +30,7 @@ PROTOCOL = CauseProtocol(
     black_box=BlackBoxSettings(hidden=8, batches=2, batch_size=16),
     bootstrap_samples=20,
 )
-QUICK = PersonalSettings(batches=2, windows_per_batch=16, validation_batches=1, horizon_min=30)
+QUICK = PersonalSettings(windows=8, rounds=1, horizon_min=30)
 
 
 @pytest.fixture(scope="module")

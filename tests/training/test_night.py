@@ -24,7 +24,7 @@ from training.windows import Windows
 
 RULE = NightRule(learn_stride=6)
 PROTOCOL = NightProtocol(name="x", split="y", learn_stride=6, bootstrap_samples=20)
-SETTINGS = PersonalSettings(batches=2, windows_per_batch=32, validation_batches=1, horizon_min=30)
+SETTINGS = PersonalSettings(windows=8, rounds=1, horizon_min=30)
 ZONE = "Europe/Madrid"
 
 

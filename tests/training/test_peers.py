@@ -21,7 +21,7 @@ def split(records) -> Split:
     return split_by_time(records, WindowRule(learn_stride=2))
 
 
-SETTINGS = PersonalSettings(batches=2, windows_per_batch=32, validation_batches=1, horizon_min=30)
+SETTINGS = PersonalSettings(windows=8, rounds=1, horizon_min=30)
 TWINS = {name: make(load_twin(), SETTINGS) for name, make in forecasters.TWINS.items()}
 MODELS = PEERS | TWINS
 

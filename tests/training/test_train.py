@@ -93,9 +93,7 @@ def test_more_people_than_rows_and_missing_files_are_refused(home):
         train(home / "nope.yaml", STATISTICS, None, home / "twin", [])
 
 
-SETTINGS = PersonalSettings(
-    batches=16, checks=2, windows_per_batch=48, horizon_min=60, validation_batches=2
-)
+SETTINGS = PersonalSettings(windows=40, rounds=2, horizon_min=60)
 
 
 def test_fitting_leaves_the_population_alone_and_helps_or_is_dropped(records, tmp_path):
@@ -105,7 +103,7 @@ def test_fitting_leaves_the_population_alone_and_helps_or_is_dropped(records, tm
     for name, value in load_twin().model.state_dict().items():
         assert torch.equal(value, before[name]), name
     for fit in fits:
-        moved = not torch.equal(fit.twin.person.scores, twin.person.scores)
+        moved = not torch.equal(fit.twin.person.embedding, twin.person.embedding)
         assert moved == fit.kept
         assert fit.kept == (fit.loss_after < fit.loss_before)
     assert any(fit.kept for fit in fits)
@@ -134,5 +132,5 @@ def test_a_personal_twin_refuses_another_base(records, tmp_path):
 
 def test_people_are_fitted_side_by_side_as_they_would_be_listed(records):
     part = learning_part(records, 1.0)
-    fits = fit_people(load_twin(), part, SETTINGS.model_copy(update={"batches": 1}))
+    fits = fit_people(load_twin(), part, SETTINGS.model_copy(update={"rounds": 1}))
     assert [fit.participant for fit in fits] == part.names

@@ -29,7 +29,7 @@ QUICK = {
     "bootstrap_samples": 20,
     "min_windows": 10,
 }
-SETTINGS = PersonalSettings(batches=2, windows_per_batch=32, validation_batches=1, horizon_min=30)
+SETTINGS = PersonalSettings(windows=8, rounds=1, horizon_min=30)
 SILENT = Progress(disable=True)
 
 
