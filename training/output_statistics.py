@@ -5,7 +5,7 @@ it as a new person might have; the spread is then calibrated on later windows of
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,29 +21,30 @@ from hybridtwin.output_statistics import (
     EXPECTED,
     Correction,
     OutputStatistics,
+    Trees,
 )
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin, save_twin
 from hybridtwin.twin import Twin
-from hybridtwin.units import STEP_MIN
+from hybridtwin.units import STEP_MIN, steps
 from training.batch import Participants, learning_part
 from training.calibrate import beyond_median, conformal
 from training.drift import DriftSettings, reference, write_reference
-from training.forecasters import moments, population, usual_of
+from training.features import Floats
+from training.forecasters import moments, usual_of
 from training.night_statistics import NightSettings, fit_nights
 from training.tree_fit import TreeSettings
 from training.windows import (
-    Prediction,
     WindowRule,
     Windows,
     anchors,
-    between,
     border_index,
     side_by_side,
 )
 
 _BLOCK_MIN = 2 * 24 * 60
 """Errors are taken out of blocks of time that the trees did not see: neighbours are alike."""
+_MINUTES = torch.tensor([float(minutes) for minutes in KNOTS_MIN])
 
 
 class StatisticsSettings(BaseModel):
@@ -78,20 +79,19 @@ def fit_statistics(twin: Twin, participants: Participants, settings: StatisticsS
         participants: Their learning time, nothing of which is scored elsewhere.
         settings: How.
     """
-    rule = WindowRule(
-        learn_fraction=settings.learn_fraction,
-        horizons_min=KNOTS_MIN,
-        learn_stride=settings.learn_stride,
-    )
-    learn, late = learning_windows(participants, rule)
-    if not len(learn):
+    windows = learning_windows(participants, settings.learn_stride)
+    if not len(windows):
         return twin
-    twin.model.spread.widening.fill_(1.0)
-    statistics = _fit(twin, learn, settings)
+    borders = [border_index(each, settings.learn_fraction) for each in participants.timelines]
+    seen = _seen(twin, windows, torch.tensor(borders)[windows.person], settings.days)
+    spread = twin.model.spread
+    spread.widening.fill_(1.0)
+    early = _fit(seen, seen.early, settings)
+    conformal(spread, _beyond(seen, early.correct(seen.predictors))[:, seen.late])
+    # What is kept learns from the days on which the spread was calibrated too, as peers do.
+    shift = _fit_shift(seen.table, seen.missed_mg_dl, seen.weight, settings.shift)
+    statistics = replace(early, shift=shift)
     twin = replace(twin, statistics=statistics)
-    said = population(twin)(late)(late)
-    ratio = log_ratio(late.targets_mg_dl, said.mean)
-    conformal(twin.model.spread, beyond_median(ratio, _log_quantiles(said)))
     night = fit_nights(twin, participants, settings.night, settings.learn_fraction)
     statistics = replace(statistics, night=night)
     version = f"{twin.config.version.split('.')[0]}.{statistics.digest()}"
@@ -126,62 +126,102 @@ def calibrate(
     return folder
 
 
-def learning_windows(participants: Participants, rule: WindowRule) -> tuple[Windows, Windows]:
-    """Windows of the first part of each timeline, and of the rest."""
-    learn, late = [], []
-    for timeline in participants.timelines:
-        border = border_index(timeline, rule.learn_fraction)
-        past = between(timeline, 0, border)
-        learn.append((past, anchors(past, rule)[:: rule.learn_stride]))
-        found = anchors(timeline, rule)
-        late.append((timeline, found[found >= border]))
-    who = [(name, "") for name in participants.names]
-    first, second = (side_by_side(who, each, rule.horizons_min) for each in (learn, late))
-    return first, second
+@dataclass(frozen=True)
+class Seen:
+    """What a twin without statistics makes of windows of people without a name.
+
+    Attributes:
+        windows: W, at the horizons `KNOTS_MIN`.
+        predictors: (W, F), see `hybridtwin.output_statistics`.
+        log_quantiles: (W, K, Q) of reading to trajectory, as its spread has them.
+        early: (W, K) whether the target lies in the part of time to fit to.
+        late: (W,) whether the anchor lies behind it.
+    """
+
+    windows: Windows
+    predictors: Tensor
+    log_quantiles: Tensor
+    early: Tensor
+    late: Tensor
+
+    @property
+    def table(self) -> Floats:
+        """(W, F) the predictors as trees take them."""
+        return self.predictors.double().numpy()
+
+    @property
+    def trajectory_mg_dl(self) -> Tensor:
+        """(W, K) what the twin expects."""
+        return self.predictors[:, EXPECTED]
+
+    @property
+    def missed_mg_dl(self) -> Floats:
+        """(W, K) reading less trajectory, NaN without a reading."""
+        return (self.windows.targets_mg_dl - self.trajectory_mg_dl).double().numpy()
+
+    @property
+    def weight(self) -> Floats:
+        """(W,) between every window and every person counting the same."""
+        person = self.windows.person
+        return torch.bincount(person)[person].double().rsqrt().numpy()
 
 
-def _fit(twin: Twin, learn: Windows, settings: StatisticsSettings) -> OutputStatistics:
-    turns = torch.tensor(settings.days)
-    days = turns[torch.arange(len(learn)) % len(turns)].clamp(max=CLIMATOLOGY_DAYS)
-    table, quantiles = _read(twin, learn, days)
-    trajectory = table[:, EXPECTED]
-    read = table.double().numpy()
-    missed = (learn.targets_mg_dl - trajectory).double().numpy()
-    # Between every window and every person counting the same.
-    weight = torch.bincount(learn.person)[learn.person].double().rsqrt().numpy()
-    odd = (learn.anchor * STEP_MIN // _BLOCK_MIN % 2 == 1).numpy()
-    shift, found = [], np.full_like(missed, np.nan)
-    for knot in range(missed.shape[1]):
-        label = missed[:, knot]
-        for part in (odd, ~odd):
-            halves = settings.shift.fit("l2", read[part], label[part], weight[part])
-            found[~part, knot] = halves.predict(read[~part], num_threads=1)
-        shift.append(settings.shift.fit("l2", read, label, weight))
-    unseen = Correction(torch.from_numpy(found).float(), torch.ones_like(trajectory))
-    moved = unseen.moved(trajectory, torch.tensor([float(minutes) for minutes in KNOTS_MIN]))
-    below, above = beyond_median(log_ratio(learn.targets_mg_dl, moved), quantiles)
-    far = torch.where(below > 0, below, above).double().numpy()
-    widening = []
-    for knot in range(far.shape[1]):
-        label = far[:, knot] / np.nanmean(far[:, knot])
-        widening.append(settings.widening.fit("gamma", read, label.clip(min=1e-3), weight))
-    return OutputStatistics(shift, widening)
+def learning_windows(participants: Participants, stride: int) -> Windows:
+    """Every so many windows of people without a cohort, at the horizons `KNOTS_MIN`."""
+    rule = WindowRule(horizons_min=KNOTS_MIN)
+    parts = [(timeline, anchors(timeline, rule)[::stride]) for timeline in participants.timelines]
+    return side_by_side([(name, "") for name in participants.names], parts, KNOTS_MIN)
 
 
-def _read(twin: Twin, windows: Windows, days: Tensor) -> tuple[Tensor, Tensor]:
-    """(W, F) predictors and (W, K, Q) quantiles of log ratios, of people without a name."""
-    usual = usual_of(windows, days)
-    minutes = torch.tensor([float(minutes) for minutes in KNOTS_MIN])
-    tables, quantiles = [], []
+def _seen(twin: Twin, windows: Windows, border: Tensor, days: tuple[int, ...]) -> Seen:
+    """Windows (W,) whose persons' time to fit to ends at grid points `border` (W,)."""
+    ahead = torch.tensor([steps(minutes) for minutes in KNOTS_MIN])
+    turns = torch.tensor(days).clamp(max=CLIMATOLOGY_DAYS)
+    usual = usual_of(windows, turns[torch.arange(len(windows)) % len(turns)])
+    persons = [twin.person] * len(windows.participants)
+    read, quantiles = [], []
     with torch.inference_mode():
-        for each in moments(twin, [twin.person] * len(windows.participants), windows):
-            tables.append(each.read_by(twin, usual))
+        for each in moments(twin, persons, windows):
+            read.append(each.read_by(twin, usual))
             is_open = torch.ones(len(each.at))
-            quantiles.append(twin.model.log_quantiles(each.present, is_open, minutes))
-    return torch.cat(tables), torch.cat(quantiles)
+            quantiles.append(twin.model.log_quantiles(each.present, is_open, _MINUTES))
+    return Seen(
+        windows,
+        torch.cat(read),
+        torch.cat(quantiles),
+        windows.anchor.unsqueeze(1) + ahead < border.unsqueeze(1),
+        windows.anchor >= border,
+    )
 
 
-def _log_quantiles(said: Prediction) -> Tensor:
-    """(W, H, Q) of log ratios to the mean."""
-    assert said.quantiles is not None  # noqa: S101  (a twin always states them)
-    return torch.log(said.quantiles / said.mean.unsqueeze(-1))
+def _fit(seen: Seen, known: Tensor, settings: StatisticsSettings) -> OutputStatistics:
+    """Statistics of the targets (W, K) that are known."""
+    table, weight = seen.table, seen.weight
+    missed = np.where(known.numpy(), seen.missed_mg_dl, np.nan)
+    odd = (seen.windows.anchor * STEP_MIN // _BLOCK_MIN % 2 == 1).numpy()
+    found = np.full_like(missed, np.nan)
+    for part in (odd, ~odd):
+        trees = _fit_shift(table[part], missed[part], weight[part], settings.shift)
+        found[~part] = np.column_stack(
+            [each.predict(table[~part], num_threads=1) for each in trees]
+        )
+    unseen = Correction(torch.from_numpy(found).float(), torch.ones(len(found), len(KNOTS_MIN)))
+    below, above = _beyond(seen, unseen)
+    far = torch.where(known, torch.where(below > 0, below, above), torch.nan).double().numpy()
+    widening = [
+        settings.widening.fit("gamma", table, (label / np.nanmean(label)).clip(min=1e-3), weight)
+        for label in far.T
+    ]
+    return OutputStatistics(_fit_shift(table, missed, weight, settings.shift), widening)
+
+
+def _fit_shift(table: Floats, missed: Floats, weight: Floats, trees: TreeSettings) -> list[Trees]:
+    """One forest for each column of what is missed (W, K)."""
+    return [trees.fit("l2", table, label, weight) for label in missed.T]
+
+
+def _beyond(seen: Seen, correction: Correction) -> Tensor:
+    """(2, W, K) how far readings lie beyond the median of corrected forecasts."""
+    moved = correction.moved(seen.trajectory_mg_dl, _MINUTES)
+    ratio = log_ratio(seen.windows.targets_mg_dl, moved)
+    return beyond_median(ratio, correction.widened(seen.log_quantiles, _MINUTES))

@@ -22,6 +22,7 @@ from torch import Tensor
 from hybridtwin.history import join
 from hybridtwin.hybrid import People
 from hybridtwin.native import native_walk
+from hybridtwin.physiology.parameters import FITTED_COLUMNS
 from hybridtwin.record import Record
 from hybridtwin.record_files import fingerprint
 from hybridtwin.registry import TRACKING_URI
@@ -31,7 +32,7 @@ from training.batch import Participants, learning_part
 from training.losses import pinball_loss, trajectory_scale_mg_dl
 from training.module import with_own
 from training.personal_windows import Chosen, choose
-from training.sensitivity import FITTED_COLUMNS, Sensitivity
+from training.sensitivity import Sensitivity
 from training.tracking import code_version, experiment
 
 EXPERIMENT: Final = "personal"

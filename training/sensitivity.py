@@ -20,41 +20,12 @@ from hybridtwin.hybrid import (
 from hybridtwin.neural.encoder import Start
 from hybridtwin.neural.features import features
 from hybridtwin.physiology.body import rates_of_emptying
-from hybridtwin.physiology.parameters import NAMES
+from hybridtwin.physiology.parameters import FITTED_COLUMNS
 from hybridtwin.physiology.warmup import driven_now
 from hybridtwin.twin import Twin
 from training.batch import Batch
 from training.module import what_followed
 
-FITTED: Final = (
-    "rapid_time_min",
-    "slow_factor",
-    "insulin_clearance_per_min",
-    "uptake_onset_per_min",
-    "liver_onset_per_min",
-    "basal_need_u_h",
-    "gut_time_min",
-    "stomach_time_min",
-    "carb_availability",
-    "uptake_sensitivity",
-    "liver_half_insulin",
-    "liver_maximum",
-    "liver_half_glucose",
-    "glucagon_effect",
-    "glucagon_response_pg_ml",
-    "adrenaline_response",
-    "exercise_uptake",
-    "recovery_gain",
-    "fitness",
-    "dawn_rise",
-    "day_sine",
-    "day_cosine",
-    "half_day_sine",
-    "half_day_cosine",
-    "sensor_delay_min",
-)
-"""Parameters that days of ordinary life say something about; the others keep their prior."""
-FITTED_COLUMNS: Final = [NAMES.index(name) for name in FITTED]
 _STEP: Final = 0.1  # standard scores, and as much of an embedding: far above rounding, yet straight
 
 

@@ -15,7 +15,7 @@ from training.output_statistics import StatisticsSettings, TreeSettings, calibra
 from training.windows import WindowRule, split_by_time
 
 FEW = TreeSettings(rounds=60, leaves=4, fewest=20, learning_rate=0.1)
-SETTINGS = StatisticsSettings(learn_fraction=0.8, learn_stride=2, shift=FEW, widening=FEW)
+SETTINGS = StatisticsSettings(learn_fraction=0.8, learn_stride=4, shift=FEW, widening=FEW)
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +26,13 @@ def raw():
 
 @pytest.fixture(scope="module")
 def fitted(raw, make_record):
-    people = learning_part([make_record(f"p{n}", seed=n, days=8) for n in range(3)], 0.8)
+    people = learning_part([make_record(f"p{n}", seed=n, days=14) for n in range(3)], 0.8)
     return fit_statistics(raw, people, SETTINGS)
 
 
 @pytest.fixture(scope="module")
 def windows(make_record):
-    later = [make_record(f"p{n}", seed=n, days=8) for n in range(3)]
+    later = [make_record(f"p{n}", seed=n, days=14) for n in range(3)]
     return split_by_time(later, WindowRule(score_stride=4, horizons_min=(30, 60, 120))).score
 
 
