@@ -296,6 +296,36 @@ PARAMETERS: Final[tuple[Parameter, ...]] = tuple(
 )
 NAMES: Final = tuple(parameter.name for parameter in PARAMETERS)
 
+FITTED: Final = (
+    "rapid_time_min",
+    "slow_factor",
+    "insulin_clearance_per_min",
+    "uptake_onset_per_min",
+    "liver_onset_per_min",
+    "basal_need_u_h",
+    "gut_time_min",
+    "stomach_time_min",
+    "carb_availability",
+    "uptake_sensitivity",
+    "liver_half_insulin",
+    "liver_maximum",
+    "liver_half_glucose",
+    "glucagon_effect",
+    "glucagon_response_pg_ml",
+    "adrenaline_response",
+    "exercise_uptake",
+    "recovery_gain",
+    "fitness",
+    "dawn_rise",
+    "day_sine",
+    "day_cosine",
+    "half_day_sine",
+    "half_day_cosine",
+    "sensor_delay_min",
+)
+"""Parameters that days of ordinary life say something about; the others keep their prior."""
+FITTED_COLUMNS: Final = [NAMES.index(name) for name in FITTED]
+
 
 def _scale(value: float, parameter: Parameter) -> float:
     return math.log(value) if parameter.logarithmic else value
