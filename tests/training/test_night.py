@@ -8,16 +8,26 @@ import pytest
 import torch
 from rich.progress import Progress
 
+from hybridtwin.climatology import joined
 from hybridtwin.errors import HistoryError
 from hybridtwin.events import Profile
+from hybridtwin.night import review_night
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin
 from hybridtwin.timeline import to_timeline
+from hybridtwin.twin import Twin
 from training.forecasters import Twins
 from training.metrics import ROW
 from training.night import NightProtocol, evaluate_night, night_contest
-from training.night_models import NIGHT_PEERS, base_rate, personal, population
-from training.nights import LOWS, NightRule, joined, nearest, split_nights
+from training.night_models import (
+    NIGHT_PEERS,
+    NightForecaster,
+    base_rate,
+    path_shares,
+    personal,
+    population,
+)
+from training.nights import LOWS, NightRule, nearest, split_nights
 from training.nights import anchors as evening_anchors
 from training.personalise import PersonalSettings
 from training.windows import Windows
@@ -154,19 +164,25 @@ def test_contract_people_not_learnt_from(model, make_record):
     assert all(each.isfinite().all() for each in model(stranger).values())
 
 
-def test_the_twin_says_of_a_night_what_its_own_forecast_says(make_record):
+def test_the_twin_says_of_a_night_what_a_review_of_it_says(make_record):
     record = make_record(days=6, seed=4)
     nights = split_nights([record], replace_rule(21 * 60)).score
     windows: Windows = nights.windows
     twin = load_twin()
     at = windows.timelines[0].time(int(windows.anchor[0]))
-    forecast = twin.forecast(twin.believe(record, at), horizon_min=540)
+    review = review_night(twin, record, at)
+    assert review.forecast is not None
+    assert review.risk.events is not None
     midnight = at.normalize() + pd.Timedelta(days=1)
-    night = forecast.window(midnight, midnight + pd.Timedelta(hours=5, minutes=55))
-    said = population(twin)(nights)(nights)
+    night = review.forecast.window(midnight, midnight + pd.Timedelta(hours=5, minutes=55))
     for name in ("below_70", "below_54"):
-        asked = getattr(night.events(), name)
-        assert float(said[name][0]) == pytest.approx(asked, abs=0.011)
+        paths, said = (make(nights)[name] for make in (paths_of(twin), population(twin)(nights)))
+        assert float(paths[0]) == pytest.approx(getattr(night.events(), name), abs=0.011)
+        assert float(said[0]) == pytest.approx(getattr(review.risk.events, name), abs=0.011)
+
+
+def paths_of(twin: Twin) -> NightForecaster:
+    return lambda nights: path_shares([twin] * len(nights.windows.participants), nights)
 
 
 def replace_rule(score_at_min: int) -> NightRule:
