@@ -245,6 +245,8 @@ def moments(
     """
     grid, people = join(windows.timelines), everyone(persons)
     rows = torch.tensor(grid.offsets)[windows.person] + windows.anchor
+    if not len(windows):
+        return
     for at in torch.arange(len(windows)).split(size):
         history, person = grid.history(rows[at]), windows.person[at]
         present, basal = begin(twin.model, history, people, person)

@@ -12,6 +12,8 @@ from hybridtwin.belief import Belief
 from hybridtwin.events import Dose, InsulinKind, Meal, Profile
 from hybridtwin.hybrid import People, Present
 from hybridtwin.inputs import Future
+from hybridtwin.neural.spread import KNOTS_MIN
+from hybridtwin.output_statistics import Correction
 from hybridtwin.physiology.body import COMPARTMENTS, INPUTS
 from hybridtwin.physiology.parameters import PARAMETERS
 from hybridtwin.plan import Plan
@@ -135,6 +137,13 @@ def test_sign_over_640_random_beliefs_parameters_and_plans(
 NOW = pd.Timestamp("2026-03-01T18:02", tz="UTC")
 
 
+def random_correction(seed: int) -> Correction:
+    """Far larger than any that was learnt."""
+    generator = torch.Generator().manual_seed(seed)
+    shift = 80 * torch.randn(1, len(KNOTS_MIN), generator=generator)
+    return Correction(shift, 0.4 + 2 * torch.rand(shift.shape, generator=generator))
+
+
 def random_belief(twin: Twin, seed: int, members: int = 4) -> Belief:
     return Belief(
         time=NOW.floor("5min"),
@@ -142,6 +151,8 @@ def random_belief(twin: Twin, seed: int, members: int = 4) -> Belief:
         profile=Profile(participant="random", time_zone="Europe/London"),
         present=random_present(twin, members, seed),
         usual_basal_u_min=torch.full((members,), 0.015),
+        predictors=torch.zeros(1, 0),
+        correction=random_correction(seed),
         since=Plan(),
         last_reading_mg_dl=150.0,
         last_reading_time=NOW,
