@@ -40,8 +40,9 @@ Version {version}. Decision support for research, not a certified medical device
 ## What it is
 
 A glucose-insulin compartment model with an encoder, a latent neural ODE for what its equations
-miss, and a head for the spread. It forecasts up to twelve hours ahead, answers what-if for doses
-and meals, and is the start from which personal twins are fitted.
+miss, a head for the spread, and boosted trees that correct open forecasts by what they usually miss
+and say how likely the lows of the coming night are. It forecasts up to twelve hours ahead, answers
+what-if for doses and meals, and is the start from which personal twins are fitted.
 
 ## What it learnt from
 
@@ -57,8 +58,9 @@ Three openly licensed sets of recordings of adults with type 1 diabetes, each un
 
 They were imported with the project's importers, which mend and count the faults of the files. Only
 the first 80 % of each participant's time was read in training, of which the last tenth served to
-watch progress. Changes made to the data: unit conversion, removal of duplicates and of impossible
-values, a 5-minute grid; see the importers.
+watch progress and to calibrate, and in the end was learnt from by the trees. Changes made to the
+data: unit conversion, removal of duplicates and of impossible values, a 5-minute grid; see the
+importers.
 
 Beside the recordings it learnt from virtual people, for each of whom two futures from one moment
 are known: what happened, and what would have happened with one dose or meal changed. They are drawn
