@@ -113,7 +113,7 @@ def forecast(
     _say_trust(console, report)
     _write(json_file, report.model_dump_json(indent=2))
     if png is not None:
-        _draw(png, fan_chart(found, record, unit, plan=wanted))
+        draw(png, fan_chart(found, record, unit, plan=wanted))
 
 
 def scenario(
@@ -145,7 +145,7 @@ def scenario(
     _say_trust(console, report.forecasts[0])
     _write(json_file, report.model_dump_json(indent=2))
     if png is not None:
-        _draw(png, comparison_chart(found, record, unit))
+        draw(png, comparison_chart(found, record, unit))
 
 
 def nightly(
@@ -312,7 +312,12 @@ def _write(path: Path | None, text: str) -> None:
         raise _unwritable(path, error) from error
 
 
-def _draw(path: Path, figure: Figure) -> None:
+def draw(path: Path, figure: Figure) -> None:
+    """Write a figure as PNG.
+
+    Raises:
+        TwinError: It cannot be written there.
+    """
     try:
         figure.savefig(path, format="png")
     except OSError as error:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from hybridtwin.dynamics import Acting, Person, State, Walk, step, walk
+from hybridtwin.dynamics import Acting, Person, State, Step, Walk, step, walk
 from hybridtwin.machine import machine_code
 from hybridtwin.neural.residual import ResidualWeights
 
@@ -63,7 +63,7 @@ static inline V tanh_(V x) {{ return 1.0f - 2.0f / (exp_(2.0f * x) + 1.0f); }}
 template <class T> static inline T silu_(T x) {{ return x / (1.0f + exp_(-x)); }}
 static inline V clamp_(V x, float low) {{ return x < low ? V{{}} + low : x; }}
 
-extern "C" void run(const float *state, const float *acting, const float *person, const float *w,
+extern "C" void run(float *state, const float *acting, const float *person, const float *w,
                     float *path, int64_t steps, int64_t people, int threads) {{
   {shared}
   #pragma omp parallel for num_threads(threads) if (threads > 1)
@@ -77,6 +77,7 @@ extern "C" void run(const float *state, const float *acting, const float *person
       {body}
       store(path + k * people + first, {observed});
     }}
+    for (int j = 0; j < {states}; j++) store(state + j * people + first, s[j]);
   }}
 }}
 """
@@ -93,17 +94,45 @@ def native_walk() -> Walk:
     ) -> Tensor:
         if weights is None:
             return walk(state, acts, person, weights)
-        people = state.driven.shape[1]
-        begun, who = (_rows(list(part), people) for part in (state, person))
-        acting = torch.cat([torch.stack(part) for part in zip(*acts, strict=True)], dim=1)
-        acting = torch.nn.functional.pad(acting, (0, begun.shape[1] - people)).contiguous()
-        shared = torch.cat([part.reshape(-1) for part in weights]).contiguous()
-        path = torch.empty(len(acts), begun.shape[1])
-        pointers = [part.data_ptr() for part in (begun, acting, who, shared, path)]
-        program(*pointers, len(acts), begun.shape[1], torch.get_num_threads())
-        return path[:, :people].T
+        _, path = _walked(program, state, acts, person, weights)
+        return path.T
 
     return run
+
+
+def native_step() -> Step:
+    """`dynamics.step` likewise, for those who look at the state after every step."""
+    program = _program()
+    if program is None:
+        return step
+
+    def run(state: State, acting: Acting, person: Person, weights: ResidualWeights | None) -> State:
+        if weights is None:
+            return step(state, acting, person, weights)
+        rows, _ = _walked(program, state, [acting], person, weights)
+        parts = rows.split([part.numel() // part.shape[-1] for part in state])
+        return State(*(part.view_as(one) for part, one in zip(parts, state, strict=True)))
+
+    return run
+
+
+def _walked(
+    program: Callable[..., None],
+    state: State,
+    acts: Sequence[Acting],
+    person: Person,
+    weights: ResidualWeights,
+) -> tuple[Tensor, Tensor]:
+    """The last state's rows (S, B), and sensor glucose (H, B) after every step."""
+    people = state.driven.shape[1]
+    rows, who = (_rows(list(part), people) for part in (state, person))
+    acting = torch.cat([torch.stack(part) for part in zip(*acts, strict=True)], dim=1)
+    acting = torch.nn.functional.pad(acting, (0, rows.shape[1] - people)).contiguous()
+    shared = torch.cat([part.reshape(-1) for part in weights]).contiguous()
+    path = torch.empty(len(acts), rows.shape[1])
+    pointers = [part.data_ptr() for part in (rows, acting, who, shared, path)]
+    program(*pointers, len(acts), rows.shape[1], torch.get_num_threads())
+    return rows[:, :people].contiguous(), path[:, :people]
 
 
 def _rows(parts: list[Tensor], people: int) -> Tensor:

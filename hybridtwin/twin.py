@@ -111,7 +111,7 @@ class Twin:
         now = now if now is not None else pd.Timestamp.now("UTC")
         check_history(record, now)
         timeline = to_timeline(record)
-        person = self._person(record.profile)
+        person = self.person_for(record.profile)
         anchor = len(timeline) - 1
         with torch.inference_mode():
             grid = join([timeline])
@@ -247,7 +247,7 @@ class Twin:
         normal = standard_noise(errors, members, generator)
         return unexplained(trajectories, quantiles[0], normal)
 
-    def _person(self, profile: Profile) -> People:
+    def person_for(self, profile: Profile) -> People:
         """Who the profile says they are; a fitted person's covariates are in the fit."""
         weight = profile.weight_kg
         own = prior_scores(profile)

@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from hybridtwin.config import read_config
 from hybridtwin.native import native_walk
 from hybridtwin.record_files import load_record, record_folders
 from hybridtwin.registry import TRACKING_URI, load_twin, save_twin, twin_folder
-from training.config import read_config
 
 Records = Annotated[
     list[Path], typer.Option("--records", metavar="DIR", help="Imported records; may be repeated.")

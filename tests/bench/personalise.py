@@ -5,13 +5,13 @@ from time import perf_counter
 
 import pandas as pd
 
+from hybridtwin.config import read_config
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin
 from hybridtwin.virtual.drawn import draw_patients
 from hybridtwin.virtual.life import live
 from tests.bench.frame import Row
 from tests.bench.peers import ROOT
-from training.config import read_config
 from training.personalise import PersonalSettings, personalise
 
 PEOPLE = 200

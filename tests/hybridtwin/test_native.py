@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from hybridtwin import native
-from hybridtwin.dynamics import walk
+from hybridtwin.dynamics import person_of, state_of, step, walk, what_acts
 from hybridtwin.hybrid import Present
 from hybridtwin.inputs import Future
-from hybridtwin.native import native_walk
+from hybridtwin.native import native_step, native_walk
 from hybridtwin.physiology.body import INPUTS
 from hybridtwin.physiology.parameters import NAMES
 from hybridtwin.physiology.steady import steady_state
@@ -66,6 +66,24 @@ def test_the_same_forecast_to_a_ten_thousandth(twin: Twin, count: int) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
 
 
+def test_a_step_leaves_the_same_state(twin: Twin) -> None:
+    present, future = question(twin, 21)
+    compiled = native_step()
+    assert compiled is not step
+    with torch.inference_mode():
+        p = present.people.values()
+        fixed = twin.model.residual.fixed(future.is_open, present.people.embedding)
+        person, weights = person_of(p, fixed, future.is_open), twin.model.residual.weights()
+        acting = what_acts(future, p)[0]
+        begun = state_of(present.body, present.latent.T, acting, person, weights)
+        for found, expected in zip(
+            compiled(begun, acting, person, weights),
+            step(begun, acting, person, weights),
+            strict=True,
+        ):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
+
+
 @pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
 def test_without_a_compiler_torch_serves_and_the_log_says_so(
     compiler: str,
@@ -76,4 +94,5 @@ def test_without_a_compiler_torch_serves_and_the_log_says_so(
     monkeypatch.setenv("CXX", compiler)
     with caplog.at_level(logging.WARNING):
         assert native_walk() is walk
+        assert native_step() is step
     assert "slower" in caplog.text

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from hybridtwin.config import read_config
 from hybridtwin.events import Dose, InsulinKind, Meal
 from hybridtwin.plan import Plan
 from hybridtwin.registry import load_twin, save_twin, untrained_twin
@@ -16,7 +17,6 @@ from training.batch import Participants, learning_part
 from training.black_box import BlackBoxSettings, fit_black_box
 from training.cause import CauseProtocol, ask, asked, evaluate_cause, scored_people, strangers
 from training.cause_scores import rows, scores
-from training.config import read_config
 from training.metrics import MEAN, ROW
 from training.personalise import PersonalSettings
 from training.virtual_futures import AS_IT_WAS, Futures

@@ -9,6 +9,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
+from hybridtwin.config import read_config
 from hybridtwin.errors import HistoryError, ModelError
 from hybridtwin.record import Record
 from hybridtwin.record_files import save_record
@@ -16,7 +17,6 @@ from hybridtwin.registry import load_twin, save_twin
 from hybridtwin.timeline import to_timeline
 from training.batch import learning_part
 from training.cli import register
-from training.config import read_config
 from training.days import daily, windows_since
 from training.drift import (
     DriftSettings,

@@ -7,10 +7,10 @@ from mlflow import MlflowClient
 from pydantic import ValidationError
 from rich.progress import Progress
 
+from hybridtwin.config import read_config
 from hybridtwin.errors import HistoryError, ModelError, TwinError
 from hybridtwin.record_files import fingerprint
 from hybridtwin.registry import untrained_twin
-from training.config import read_config
 from training.evaluate import (
     EXPERIMENT,
     Protocol,

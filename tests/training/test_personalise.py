@@ -5,12 +5,13 @@ import torch
 
 from hybridtwin.history import join
 from hybridtwin.hybrid import People
+from hybridtwin.physiology.parameters import FITTED_COLUMNS
 from hybridtwin.registry import load_twin
 from hybridtwin.units import steps
 from training.batch import cut_batch, learning_part, usable_anchors
 from training.module import with_own
 from training.personalise import Estimate, PersonalSettings, personalise
-from training.sensitivity import FITTED_COLUMNS, Sensitivity
+from training.sensitivity import Sensitivity
 
 
 def test_readings_of_straight_lines_give_the_posterior_however_they_are_split():

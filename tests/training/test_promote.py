@@ -9,10 +9,10 @@ import typer
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
+from hybridtwin.config import read_config
 from hybridtwin.errors import ModelError, TwinError
 from hybridtwin.registry import CHAMPION, MODEL_NAME, load_twin, save_twin
 from training.cli import register
-from training.config import read_config
 from training.gates import Gate, PromotionSettings, compare, read_reports
 from training.metrics import MEAN
 from training.tracking import experiment, log_twin

@@ -7,10 +7,10 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
+from hybridtwin.config import read_config
 from hybridtwin.errors import TwinError
 from hybridtwin.record_files import save_record
 from training.cli import register
-from training.config import read_config
 from training.search import Pruning, SearchSettings, best_yaml, search
 
 # Lightning, Optuna and their libraries warn about things of their own.
