@@ -28,6 +28,10 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt $(TORCH)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -c 'import lightgbm' || { \
+	  run=$$(test $$(id -u) -eq 0 || echo sudo -n); \
+	  $$run apt-get update -qq && $$run apt-get install -qq -y libgomp1; \
+	}
 	touch $@
 
 browser:
