@@ -82,10 +82,10 @@ def fit_statistics(twin: Twin, participants: Participants, settings: StatisticsS
     windows = learning_windows(participants, settings.learn_stride)
     if not len(windows):
         return twin
-    borders = [border_index(each, settings.learn_fraction) for each in participants.timelines]
-    seen = _seen(twin, windows, torch.tensor(borders)[windows.person], settings.days)
     spread = twin.model.spread
     spread.widening.fill_(1.0)
+    borders = [border_index(each, settings.learn_fraction) for each in participants.timelines]
+    seen = _seen(twin, windows, torch.tensor(borders)[windows.person], settings.days)
     early = _fit(seen, seen.early, settings)
     conformal(spread, _beyond(seen, early.correct(seen.predictors))[:, seen.late])
     # What is kept learns from the days on which the spread was calibrated too, as peers do.

@@ -54,6 +54,18 @@ def test_the_spread_holds_on_days_not_learnt_from(fitted, windows):
     assert np.allclose(share, 0.8, atol=0.08)
 
 
+def test_an_earlier_calibration_leaves_no_trace(raw, make_record):
+    people = learning_part([make_record(days=14)], 0.8)
+    quick = SETTINGS.model_copy(update={"learn_stride": 1})
+    spreads = []
+    for before in (1.0, 3.0):
+        twin = copy.deepcopy(raw)
+        twin.model.spread.widening.fill_(before)
+        spreads.append(fit_statistics(twin, people, quick).model.spread.widening)
+    assert (spreads[0] != 1).any()
+    torch.testing.assert_close(*spreads)
+
+
 def test_the_version_tells_of_the_statistics(raw, fitted):
     run, digest = fitted.config.version.split(".")
     assert raw.config.version.startswith(run)
