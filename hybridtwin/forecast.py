@@ -1,6 +1,6 @@
 """Forecast: what will happen, how sure, and how far to trust it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -120,6 +120,10 @@ class Forecast:
             self.paths_mg_dl[:, inside],
             self.trust,
         )
+
+    def chosen(self, paths: Tensor) -> "Forecast":
+        """With some of the paths, or some more than once."""
+        return replace(self, paths_mg_dl=self.paths_mg_dl[paths])
 
     def events(self) -> EventProbabilities:
         """Probabilities of lows and highs of 15 minutes or longer."""

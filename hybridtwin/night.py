@@ -8,10 +8,12 @@ from typing import Final, Literal
 import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
 
 from hybridtwin.belief import Belief
 from hybridtwin.errors import HistoryError, TwinError
 from hybridtwin.forecast import EventProbabilities, Forecast, Nadir
+from hybridtwin.glycemia.episodes import LOW_MG_DL, VERY_LOW_MG_DL, lasts
 from hybridtwin.night_statistics import EVENING_MIN, evening
 from hybridtwin.output_statistics import of_history
 from hybridtwin.physiology.covariates import beta_cells
@@ -85,9 +87,11 @@ def review_night(
     except TwinError as error:
         return NightReview(NightRisk(participant=participant, status="refused", reason=str(error)))
     night = forecast.window(begin, end)
-    report = night.report(unit)
     ahead = (begin - belief.time) / pd.Timedelta(minutes=1)
-    events = report.events.model_copy(update=_lows(twin, belief, report.events, ahead))
+    events = night.events()
+    events = events.model_copy(update=_lows(twin, belief, events, ahead))
+    alike = as_likely(night.paths_mg_dl, events)
+    forecast, report = forecast.chosen(alike), night.chosen(alike).report(unit)
     risk = NightRisk(
         participant=participant,
         status="forecast",
@@ -113,6 +117,28 @@ def _lows(
         for name, statistics in twin.statistics.night.items()
         if name in EventProbabilities.model_fields
     }
+
+
+def as_likely(paths_mg_dl: Tensor, events: EventProbabilities) -> Tensor:
+    """(M,) which paths to take, some more than once, so that lows are as many as they are likely.
+
+    Without it the lowest point would tell of another night than the probabilities do. Systematic
+    resampling (Kitagawa 1996, J Comput Graph Stat 5:1-25) of paths with a very low, a low or none.
+
+    Args:
+        paths_mg_dl: (M, H) of the night.
+        events: Its probabilities.
+    """
+    low, very_low = (lasts(paths_mg_dl < limit) for limit in (LOW_MG_DL, VERY_LOW_MG_DL))
+    kind = low.long() + very_low
+    deep = min(events.below_54, events.below_70)
+    likely = torch.tensor([1 - events.below_70, events.below_70 - deep, deep])
+    in_order = kind.argsort(stable=True)
+    weight = (likely / torch.bincount(kind, minlength=3))[kind[in_order]].cumsum(0)
+    if weight[-1] == 0:  # no path is of a kind that is likely
+        return torch.arange(len(kind))
+    drawn = (torch.arange(len(kind)) + 0.5) / len(kind) * weight[-1]
+    return in_order[torch.searchsorted(weight, drawn).clamp(max=len(kind) - 1)]
 
 
 def by_attention(reviews: Iterable[NightReview]) -> list[NightReview]:

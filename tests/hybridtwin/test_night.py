@@ -2,8 +2,10 @@
 
 import pandas as pd
 import pytest
+import torch
 
-from hybridtwin.night import by_attention, coming_night, review_night
+from hybridtwin.forecast import EventProbabilities
+from hybridtwin.night import as_likely, by_attention, coming_night, review_night
 from hybridtwin.registry import load_twin
 from tests.hybridtwin.people import history
 
@@ -46,3 +48,34 @@ def test_noon_is_too_early_to_review_the_night() -> None:
     review = review_night(load_twin(), record)
     assert review.risk.status == "refused"
     assert "evening" in review.risk.reason
+
+
+@pytest.mark.parametrize("likely", [(0.1, 0.0), (0.25, 0.1), (0.7, 0.3), (1.0, 0.2), (0.0, 0.0)])
+def test_as_many_paths_are_low_as_lows_are_likely(likely: tuple[float, float]) -> None:
+    """Of 100 paths half are low and a quarter very low; the trees say otherwise."""
+    depths = torch.tensor([120.0] * 50 + [65.0] * 25 + [50.0] * 25)
+    paths = depths.unsqueeze(1).repeat(1, 12)
+    said = EventProbabilities(below_70=likely[0], below_54=likely[1], above_180=0, above_250=0)
+    chosen = paths[as_likely(paths, said)]
+    for limit, share in zip((70, 54), likely, strict=True):
+        assert float((chosen < limit).all(1).float().mean()) == pytest.approx(share, abs=0.011)
+
+
+def test_a_low_that_no_path_has_leaves_the_others_as_they_are() -> None:
+    paths = torch.full((10, 12), 120.0)
+    said = EventProbabilities(below_70=1, below_54=0, above_180=0, above_250=0)
+    assert as_likely(paths, said).tolist() == list(range(10))
+
+
+def test_the_lowest_point_tells_of_the_same_night_as_the_probabilities() -> None:
+    twin, record = load_twin(), history(hours=39.5)  # at half past nine in the evening
+    review = review_night(twin, record)
+    assert review.forecast is not None
+    assert review.risk.events is not None
+    assert review.risk.begin is not None
+    assert review.risk.end is not None
+    night = review.forecast.window(
+        pd.Timestamp(review.risk.begin), pd.Timestamp(review.risk.end)
+    ).events()
+    assert night.below_70 == pytest.approx(review.risk.events.below_70, abs=0.006)
+    assert night.below_54 == pytest.approx(review.risk.events.below_54, abs=0.006)
