@@ -1,6 +1,7 @@
 """Evaluation: a protocol's models learn from and are scored on the same windows of some records."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -128,19 +129,21 @@ def write_report(report: Report, path: Path) -> None:
 
 
 def summary(report: Report) -> list[Table]:
-    """For people to read: the main metrics of everyone's mean, a table per cohort."""
+    """For people to read: the main metrics of everyone's mean, a table per cohort and split."""
     rows = report.results.rows
     main = rows["metric"].str.startswith(_MAIN)
     tables = []
-    for cohort, means in rows[main & (rows["participant"] == MEAN)].groupby("cohort", sort=False):
-        keys = ["metric", "horizon_min"]
-        wide = means.pivot_table("value", ["split", "model"], keys, sort=False)
-        heads = [f"{metric}\n{minutes} min" for metric, minutes in wide.columns]
-        table = Table("split", "model", title=str(cohort))
-        for head in heads:
-            table.add_column(head, justify="right")
-        for names, row in wide.iterrows():
-            table.add_row(*names, *(f"{value:.4g}" for value in row))
+    everyone = rows[main & (rows["participant"] == MEAN)]
+    for (cohort, split), means in everyone.groupby(["cohort", "split"], sort=False):
+        wide = means.pivot_table("value", ["metric", "horizon_min"], "model", sort=False)
+        table = Table(title=f"{cohort}, {split}")
+        table.add_column("metric", overflow="fold")
+        table.add_column("min", justify="right")
+        for model in wide.columns:
+            table.add_column(model, justify="right", no_wrap=True)
+        for (metric, minutes), row in wide.iterrows():
+            values = ("" if math.isnan(value) else f"{value:.4g}" for value in row)
+            table.add_row(metric, str(minutes), *values)
         tables.append(table)
     return tables
 
