@@ -8,7 +8,7 @@ READY := .venv/.ready
 DEMO := demo/.made-$(shell date +%F)
 TORCH := torch==2.13.0
 
-.PHONY: help setup browser test lint demo bench lock clean
+.PHONY: help setup browser postgres test lint demo bench lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -40,7 +40,13 @@ browser:
 	  $$run apt-get update -qq && $$run apt-get install -qq -y chromium chromium-driver; \
 	} || echo "No chromium and chromedriver, and they cannot be installed here: install them to test the pages."
 
-test: lint browser
+postgres:
+	@command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || { \
+	  run=$$(test $$(id -u) -eq 0 || echo sudo -n); \
+	  $$run apt-get update -qq && $$run apt-get install -qq -y postgresql; \
+	} || echo "No PostgreSQL, and it cannot be installed here: install it to test the store."
+
+test: lint browser postgres
 	$(BIN)/pytest
 
 lint: $(READY)

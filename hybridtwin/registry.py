@@ -5,13 +5,13 @@ its forecasts are corrected, `statistics.json.gz`.
 """
 
 import functools
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Final
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save, save_file
 
 from hybridtwin.errors import ModelError
 from hybridtwin.hybrid import HybridModel, People
@@ -23,6 +23,7 @@ MODEL_NAME: Final = "hybridtwin-population"
 CHAMPION: Final = f"models:/{MODEL_NAME}@champion"
 TRACKING_URI: Final = "sqlite:///mlruns/mlflow.db"
 _CONFIG, _WEIGHTS, _STATISTICS = "twin.json", "twin.safetensors", "statistics.json.gz"
+_LENGTH_BYTES: Final = 4
 _PERSON = tuple(field.name for field in fields(People))
 
 
@@ -56,6 +57,28 @@ def save_twin(twin: Twin, folder: Path) -> Path:
     else:
         statistics.unlink(missing_ok=True)
     return folder
+
+
+def personal_to_bytes(twin: Twin) -> bytes:
+    """What is one person's own of a twin: kilobytes, to be kept beside their record."""
+    tensors = {name: getattr(twin.person, name).contiguous() for name in _PERSON}
+    config = twin.config.model_dump_json().encode()
+    return len(config).to_bytes(_LENGTH_BYTES, "big") + config + save(tensors)
+
+
+def personal_from_bytes(kept: bytes, base: Twin) -> Twin | None:
+    """A personal twin again; None if it was fitted on another version of the population twin.
+
+    Args:
+        kept: By `personal_to_bytes`.
+        base: The population twin.
+    """
+    border = _LENGTH_BYTES + int.from_bytes(kept[:_LENGTH_BYTES], "big")
+    config = TwinConfig.model_validate_json(kept[_LENGTH_BYTES:border])
+    if config.version != base.config.version:
+        return None
+    tensors = load(kept[border:])
+    return replace(base, config=config, person=People(*(tensors[name] for name in _PERSON)))
 
 
 def load_twin(source: str | Path | None = None) -> Twin:

@@ -50,11 +50,15 @@ def to_record(question: History, now: pd.Timestamp) -> Record:
     """
     unit = question.units.glucose
     problems = [
-        *_mistaken_unit(question.glucose, unit),
+        *mistaken_unit([reading.value for reading in question.glucose], unit),
         *_few(_future_or_ancient("glucose", question.glucose, now), "glucose"),
     ]
     if not problems:
-        problems += _few(_beyond_sensors(question.glucose, unit), "glucose")
+        beyond = (
+            beyond_sensors(f"glucose[{i}].value", reading.value, unit)
+            for i, reading in enumerate(question.glucose)
+        )
+        problems += _few((problem for problem in beyond if problem), "glucose")
     for name in EVENT_TABLES:
         problems += _few(_future_or_ancient(name, getattr(question, name) or (), now), name)
     if problems:
@@ -135,8 +139,9 @@ def _future_or_ancient(
             )
 
 
-def _mistaken_unit(rows: Sequence[Reading], unit: GlucoseUnit) -> list[Problem]:
-    median = pd.Series([row.value for row in rows], dtype=float).median()
+def mistaken_unit(values: Sequence[float], unit: GlucoseUnit) -> list[Problem]:
+    """The problem of readings that cannot be in their unit, but may be in the other one."""
+    median = pd.Series(values, dtype=float).median()
     if unit == "mg/dL" and median <= MMOL_L_SUSPECT_MEDIAN:
         other = "mmol/L"
     elif unit == "mmol/L" and median >= _MG_DL_SUSPECT_MEDIAN:
@@ -146,19 +151,19 @@ def _mistaken_unit(rows: Sequence[Reading], unit: GlucoseUnit) -> list[Problem]:
     return [
         Problem(
             "units.glucose",
-            f"the median of the readings is {median:.1f} {unit}, which cannot be: "
-            f"this looks like {other}",
+            f"the median of the readings cannot be in {unit}: this looks like {other}",
             f"State {other} in units.glucose, or convert the readings.",
         )
     ]
 
 
-def _beyond_sensors(rows: Sequence[Reading], unit: GlucoseUnit) -> Iterator[Problem]:
+def beyond_sensors(where: str, value: float, unit: GlucoseUnit) -> Problem | None:
+    """The problem of a reading that no sensor gives."""
     low, high = (from_mg_dl(limit, unit) for limit in (GLUCOSE_MIN_MG_DL, GLUCOSE_MAX_MG_DL))
-    for i, row in enumerate(rows):
-        if not low <= row.value <= high:
-            yield Problem(
-                f"glucose[{i}].value",
-                f"{row.value:g} {unit} is no possible reading",
-                f"Sensors read {low:.3g} to {high:.3g} {unit}: correct it or leave it out.",
-            )
+    if low <= value <= high:
+        return None
+    return Problem(
+        where,
+        f"is no possible reading in {unit}",
+        f"Sensors read {low:.3g} to {high:.3g} {unit}: correct it or leave it out.",
+    )

@@ -1,6 +1,7 @@
 """Every error in one shape, problem details (RFC 9457), whatever part of the service found it."""
 
 import logging
+import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final, cast
@@ -13,13 +14,42 @@ from starlette.exceptions import HTTPException
 from hybridtwin.errors import Problem, TwinError
 from hybridtwin.validation import explain, place
 from serving.schema import MAX_BODY_BYTES, ErrorReport, ProblemItem
+from serving.store.errors import (
+    AuditError,
+    ConflictError,
+    PrivacyError,
+    StoreError,
+    UnknownError,
+)
 
 MEDIA_TYPE: Final = "application/problem+json"
 _SHOWN: Final = 10
+_RETRY_S: Final = 5
 _log = logging.getLogger(__name__)
 
 _HTTP: Final = {
+    401: (
+        "not-authenticated",
+        "the credentials are missing or not valid",
+        "Send the header Authorization: Bearer with a valid token or API key.",
+    ),
+    403: (
+        "not-allowed",
+        "these credentials do not allow it",
+        "Ask whoever gave them for the role or the share that it needs.",
+    ),
     404: ("not-found", "there is nothing here", "The service's paths are in /openapi.json."),
+    409: ("conflict", "it contradicts what is there", "Read what is there again."),
+    412: (
+        "changed-meanwhile",
+        "somebody else changed it since it was read",
+        "Read it again, and send the new ETag as If-Match.",
+    ),
+    428: (
+        "version-required",
+        "a change has to name the version that it is a change of",
+        "Read it, and send its ETag as the header If-Match.",
+    ),
     405: ("wrong-method", "this method is not offered here", "See /openapi.json."),
     413: (
         "too-large",
@@ -31,7 +61,16 @@ _HTTP: Final = {
         "the body is not declared as JSON",
         "Send the header Content-Type: application/json.",
     ),
-    503: ("not-ready", "the review of the night is still running", "Ask again in a minute."),
+    429: (
+        "too-many-requests",
+        "this caller asks more often than the service allows",
+        "Wait as many seconds as the header Retry-After says.",
+    ),
+    503: (
+        "not-ready",
+        "something that the answer needs is not there yet",
+        "Ask again after as many seconds as the header Retry-After says.",
+    ),
 }
 
 
@@ -71,18 +110,36 @@ def handle_problems(app: FastAPI) -> None:
 
 def _twin_error(request: Request, error: Exception) -> Response:
     error = cast(TwinError, error)
-    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, error.code, error.problems)
+    match error:
+        case UnknownError():  # the answer that strangers to a patient get
+            return http_problem(HTTPStatus.NOT_FOUND, request.url.path)
+        case StoreError():
+            _log.error("%s: %s", request.url.path, error)
+            headers = {"Retry-After": str(_RETRY_S)}
+            return problem_response(
+                HTTPStatus.SERVICE_UNAVAILABLE, error.code, error.problems, headers
+            )
+        case ConflictError() | PrivacyError() | AuditError():
+            return problem_response(HTTPStatus.CONFLICT, error.code, error.problems)
+        case _:
+            return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, error.code, error.problems)
 
 
 def _http_error(request: Request, error: Exception) -> Response:
     error = cast(HTTPException, error)
     if error.status_code == HTTPStatus.BAD_REQUEST:  # the body could not even be decoded
         return _not_json("body", "cannot be read as JSON in UTF-8")
-    return http_problem(error.status_code, request.url.path, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:  # Starlette names one route's methods
+        route = getattr(request.scope.get("route"), "path", "")
+        operations = request.app.openapi()["paths"].get(route, {})
+        headers |= {"Allow": ", ".join(sorted(map(str.upper, operations)))} if operations else {}
+    return http_problem(error.status_code, request.url.path, headers)
 
 
 def _internal_error(request: Request, error: Exception) -> Response:
-    _log.error("%s failed", request.url.path, exc_info=error)
+    stack = "".join(traceback.format_tb(error.__traceback__))  # its message could hold data
+    _log.error("%s failed: %s\n%s", request.url.path, type(error).__name__, stack)
     problem = Problem(
         request.url.path, "the service failed", "It is not your request; please report it."
     )
@@ -100,7 +157,7 @@ def _validation_error(request: Request, error: Exception) -> Response:
     if first["type"] == "json_invalid":
         place = f"body, character {first['loc'][-1]}"
         return _not_json(place, f"is not JSON: {first['ctx']['error']}")
-    problems = [explain(entry, _place(entry["loc"])) for entry in found[:_SHOWN]]
+    problems = [explain(entry, _place(entry["loc"]), quote=False) for entry in found[:_SHOWN]]
     if len(found) > _SHOWN:
         more = f"{len(found) - _SHOWN} more problems"
         problems.append(Problem(_place(found[_SHOWN]["loc"]), more, "Correct them too."))

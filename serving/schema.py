@@ -1,8 +1,8 @@
 """What the service is asked, and how it says that something is wrong."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from hybridtwin.events import Activity, Condition, Dose, Glucagon, Meal, Profile
 from hybridtwin.plan import HORIZON_MAX_MIN, Plan
@@ -15,6 +15,16 @@ MAX_MEALS: Final = 100 * MAX_DAYS
 MAX_RARE: Final = 10 * MAX_DAYS
 MAX_PLANS: Final = 8
 MAX_BODY_BYTES: Final = 8 * 2**20
+
+
+def _as_words(time: Any) -> Any:
+    if isinstance(time, int | float):
+        raise ValueError("is a number; write ISO 8601 with a zone")
+    return time
+
+
+ZonedTime = Annotated[AwareDatetime, BeforeValidator(_as_words)]
+"""A time in words: of a number nobody knows whether it counts seconds or milliseconds."""
 
 
 class Request(BaseModel):
@@ -34,7 +44,7 @@ class Units(Request):
 class Reading(Request):
     """One glucose value of a sensor."""
 
-    time: AwareDatetime = Field(description="When it was measured: ISO 8601 with a zone.")
+    time: ZonedTime = Field(description="When it was measured: ISO 8601 with a zone.")
     value: float = Field(
         description="Glucose in the stated unit: 20 to 600 mg/dL, or 1.2 to 33.3 mmol/L."
     )
@@ -82,7 +92,7 @@ class History(Request):
         description="Illness, stress, short sleep, luteal phases and site failures, in order of "
         "their begin; what still lasts goes on into the forecast. Null or absent: there was none.",
     )
-    now: AwareDatetime | None = Field(
+    now: ZonedTime | None = Field(
         None, description="The present: ISO 8601 with a zone. Absent: the server's clock."
     )
     horizon_min: int = Field(

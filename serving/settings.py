@@ -1,15 +1,29 @@
 """What a deployment may choose, read from `HYBRIDTWIN_*` in the environment."""
 
+import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from hybridtwin.errors import ModelError, Problem
+from serving.access.issuers import Issuer
 
 PREFIX: Final = "HYBRIDTWIN_"
+
+
+def _from_json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
 
 
 class Settings(BaseModel):
@@ -21,7 +35,9 @@ class Settings(BaseModel):
         None, description="A twin's folder or models:/NAME@ALIAS; the twin in the box if absent."
     )
     clinic: Path | None = Field(
-        None, description="Folder with records/<participant>/ and, if any, twins/<participant>/."
+        None,
+        description="Folder with records/<participant>/ and, if any, twins/<participant>/. With a "
+        "database, clinicians of the clinic of the folder's name see its nights.",
     )
     now: AwareDatetime | None = Field(
         None,
@@ -40,13 +56,46 @@ class Settings(BaseModel):
         "times faster after the first half minute.",
     )
 
+    database: SecretStr | None = Field(
+        None,
+        description="sqlite:///path/to/file or postgresql://user:password@host/name. Without it "
+        "nothing is kept and nobody is asked who they are: for one machine alone.",
+    )
+    master_key: SecretStr | None = Field(
+        None, description="32 bytes in base64, which open the database: openssl rand -base64 32."
+    )
+    master_key_file: Path | None = Field(None, description="A file that holds the master key.")
+    master_key_old: SecretStr | None = Field(
+        None, description="The master key before, until `hybridtwin database rotate` has run."
+    )
+    master_key_old_file: Path | None = Field(None, description="A file that holds that one.")
+    issuers: Annotated[tuple[Issuer, ...], BeforeValidator(_from_json)] = Field(
+        (),
+        description='Whose tokens are trusted: [{"issuer": "https://...", "audience": "..."}], '
+        "where their claims are named otherwise with roles_claim, clinics_claim, patient_claim.",
+    )
+    requests_per_min: int = Field(
+        600, ge=1, description="How often one caller may ask in a minute, for each process."
+    )
+    strangers_per_min: int = Field(
+        60, ge=1, description="How often one address may ask without valid credentials."
+    )
+
     def as_environment(self) -> dict[str, str]:
         """The variables that give these settings."""
-        return {
-            PREFIX + name.upper(): value.isoformat() if isinstance(value, datetime) else str(value)
-            for name, value in self
-            if value is not None
-        }
+        return {PREFIX + name.upper(): _as_text(value) for name, value in self if value is not None}
+
+
+def _as_text(value: object) -> str:
+    match value:
+        case SecretStr():
+            return value.get_secret_value()
+        case datetime():
+            return value.isoformat()
+        case tuple():
+            return json.dumps([issuer.model_dump() for issuer in value])
+        case _:
+            return str(value)
 
 
 def from_environment() -> Settings:

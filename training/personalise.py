@@ -139,6 +139,15 @@ def personalise(twin: Twin, records: Sequence[Record], settings: PersonalSetting
     return fit_people(twin, learning_part(records, settings.learn_fraction), settings)
 
 
+def personal_twin(twin: Twin, record: Record) -> Twin:
+    """This person's twin, fitted as `PersonalSettings` say; the population's if that is better.
+
+    Raises:
+        HistoryError: The record holds no glucose.
+    """
+    return personalise(twin, [record], PersonalSettings())[0].twin
+
+
 def personalise_and_log(
     twin: Twin,
     base: str | None,

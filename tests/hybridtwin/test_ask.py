@@ -135,7 +135,7 @@ def test_a_clock_time_is_the_next_such_time_where_the_person_lives() -> None:
         ("carbs 40 now; walk the dog", "'walk the dog' is not understood"),
         ("bolus 3 at 24:10", "24:10 is no time of day"),
         ("bolus 3 humalog now", "kind: 'humalog' is not known. Use one of 'rapid'"),
-        ("bolus 100 now", "a bolus of 100 U is above 80 U"),
+        ("bolus 100 now", "a bolus above 80 U"),
         ("basal 14 aspart now", "needs a duration_min above 0"),
         ("basal 40 for 60 min now", "is it mU/h?"),
         ("carbs 900 now", "carbs_g: '900' is too high. The highest allowed is 500"),

@@ -1,9 +1,4 @@
 import math
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +12,8 @@ import pytest
 
 from hybridtwin.record_files import save_record
 from hybridtwin.virtual.clinic import clinic as virtual_clinic
+from tests.serving.postgres import Cluster, cluster
+from tests.serving.server import serving
 
 NOW = datetime(2026, 1, 31, 20, 30, tzinfo=UTC)
 STALE = "virtual-adult-09"
@@ -86,46 +83,12 @@ def stale() -> str:
     return STALE
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="session")
 def url(clinic: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The real server, started as people start it."""
-    port = _free_port()
     log = tmp_path_factory.mktemp("log") / "server.log"
-    command = [str(Path(sys.executable).with_name("hybridtwin")), "serve"]
-    options = ["--clinic", str(clinic), "--port", str(port)]
-    environment = {
-        **os.environ,
-        "HYBRIDTWIN_COMPILED": "false",  # answers are the same; the compiler would compete
-        "OMP_NUM_THREADS": "1",
-        "HYBRIDTWIN_LIKELY_LOW": "0.5",
-        "HYBRIDTWIN_WATCH": "0.2",
-    }
-    with (
-        log.open("wb") as out,
-        subprocess.Popen(command + options, stdout=out, stderr=out, env=environment) as server,
-    ):
-        try:
-            _wait(lambda: "Ready:" in log.read_text(), server, log)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(60)
-    assert server.returncode == 0, log.read_text()
-    assert "Traceback" not in log.read_text()
-
-
-def _wait(ready: Callable[[], bool], server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while not ready():
-        assert server.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.2)
+    thresholds = {"HYBRIDTWIN_LIKELY_LOW": "0.5", "HYBRIDTWIN_WATCH": "0.2"}
+    with serving(log, "--clinic", str(clinic), **thresholds) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
@@ -145,3 +108,18 @@ def tonight(client: httpx.Client) -> dict[str, Any]:
     assert response.status_code == 200, response.text
     found: dict[str, Any] = response.json()
     return found
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    with cluster() as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    found: Cluster = request.getfixturevalue("postgres")
+    return found.empty_database()

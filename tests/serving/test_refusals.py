@@ -68,9 +68,9 @@ def _nan(rows):
 @pytest.mark.parametrize(
     ("change", "code", "where", "words"),
     [
-        (_value(7, 5), "invalid-record", "glucose[7].value", "5 mg/dL"),
-        (_value(7, 2000), "invalid-record", "glucose[7].value", "2000 mg/dL"),
-        (_nan, "invalid-record", "glucose[0].value", "nan"),
+        (_value(7, 5), "invalid-record", "glucose[7].value", "no possible reading"),
+        (_value(7, 2000), "invalid-record", "glucose[7].value", "no possible reading"),
+        (_nan, "invalid-record", "glucose[0].value", "no possible reading"),
         (_swap, "invalid-record", "glucose[6].time", "before the row above"),
         (_double, "invalid-record", "glucose[6]", "duplicate"),
         (_naive, "invalid-request", "glucose[3].time", "no time zone"),

@@ -1,0 +1,111 @@
+"""Who may do what: one table, and nothing that is not in it is allowed."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from serving.access.caller import Caller, Role
+from serving.access.relations import Relation
+
+
+class Action(StrEnum):
+    """Everything that the service does for somebody."""
+
+    PATIENT_CREATE = "patient.create"
+    PATIENT_LIST = "patient.list"
+    PATIENT_READ = "patient.read"
+    PATIENT_CHANGE = "patient.change"
+    PATIENT_EXPORT = "patient.export"
+    PATIENT_ERASE = "patient.erase"
+    OBSERVATIONS_WRITE = "observations.write"
+    OBSERVATIONS_WITHDRAW = "observations.withdraw"
+    OBSERVATIONS_READ = "observations.read"
+    BELIEF_READ = "belief.read"
+    FORECAST_ASK = "forecast.ask"
+    FORECAST_READ = "forecast.read"
+    SCENARIO_ASK = "scenario.ask"
+    CONSENT_GIVE = "consent.give"
+    CONSENT_WITHDRAW = "consent.withdraw"
+    CONSENT_READ = "consent.read"
+    SHARE_GIVE = "share.give"
+    SHARE_REVOKE = "share.revoke"
+    SHARE_READ = "share.read"
+    JOB_START = "job.start"
+    JOB_READ = "job.read"
+    TONIGHT_READ = "tonight.read"
+    TWIN_FORECAST = "twin.forecast"
+    TWIN_SCENARIO = "twin.scenario"
+    MODEL_READ = "model.read"
+    RESEARCH_EXPORT = "research.export"
+    AUDIT_READ = "audit.read"
+    AUDIT_VERIFY = "audit.verify"
+    KEY_CREATE = "key.create"
+    KEY_READ = "key.read"
+    KEY_REVOKE = "key.revoke"
+    CLINIC_CREATE = "clinic.create"
+    CLINIC_READ = "clinic.read"
+
+
+_ROLES: Final = (
+    Role.PATIENT,
+    Role.CAREGIVER,
+    Role.APP,
+    Role.CLINICIAN,
+    Role.ENGINEER,
+    Role.ADMIN,
+)
+_NO: Final = None  # never
+_ANY: Final = Relation.NONE  # the role suffices
+_OWN, _CLINIC = Relation.OWN, Relation.CLINIC
+_READ, _WRITE, _ASK = Relation.READ, Relation.WRITE, Relation.FORECAST
+
+# The relation that each role needs. A patient's list, and a job's or a share's reader, see only
+# what they are tied to. Audit entries and jobs carry no health data; a research export carries no
+# identified person; the twin.* questions bring their own history.
+# fmt: off
+TABLE: Final[Mapping[Action, tuple[Relation | None, ...]]] = MappingProxyType({
+    #                              patient caregiver  app     clinician engineer admin
+    Action.PATIENT_CREATE:        (_OWN,    _NO,     _ANY,    _CLINIC,   _NO,    _NO),
+    Action.PATIENT_LIST:          (_ANY,    _ANY,    _ANY,    _ANY,      _NO,    _NO),
+    Action.PATIENT_READ:          (_OWN,    _READ,   _READ,   _CLINIC,   _NO,    _NO),
+    Action.PATIENT_CHANGE:        (_OWN,    _WRITE,  _WRITE,  _CLINIC,   _NO,    _NO),
+    Action.PATIENT_EXPORT:        (_OWN,    _NO,     _NO,     _NO,       _NO,    _NO),
+    Action.PATIENT_ERASE:         (_OWN,    _NO,     _NO,     _NO,       _NO,    _ANY),
+    Action.OBSERVATIONS_WRITE:    (_OWN,    _WRITE,  _WRITE,  _CLINIC,   _NO,    _NO),
+    Action.OBSERVATIONS_WITHDRAW: (_OWN,    _WRITE,  _WRITE,  _CLINIC,   _NO,    _NO),
+    Action.OBSERVATIONS_READ:     (_OWN,    _READ,   _READ,   _CLINIC,   _NO,    _NO),
+    Action.BELIEF_READ:           (_OWN,    _READ,   _READ,   _CLINIC,   _NO,    _NO),
+    Action.FORECAST_ASK:          (_OWN,    _ASK,    _ASK,    _CLINIC,   _NO,    _NO),
+    Action.FORECAST_READ:         (_OWN,    _READ,   _READ,   _CLINIC,   _NO,    _NO),
+    Action.SCENARIO_ASK:          (_OWN,    _ASK,    _ASK,    _CLINIC,   _NO,    _NO),
+    Action.CONSENT_GIVE:          (_OWN,    _NO,     _NO,     _NO,       _NO,    _NO),
+    Action.CONSENT_WITHDRAW:      (_OWN,    _NO,     _NO,     _CLINIC,   _NO,    _NO),
+    Action.CONSENT_READ:          (_OWN,    _NO,     _NO,     _CLINIC,   _NO,    _NO),
+    Action.SHARE_GIVE:            (_OWN,    _NO,     _NO,     _NO,       _NO,    _NO),
+    Action.SHARE_REVOKE:          (_OWN,    _NO,     _NO,     _NO,       _NO,    _NO),
+    Action.SHARE_READ:            (_OWN,    _NO,     _NO,     _NO,       _NO,    _NO),
+    Action.JOB_START:             (_OWN,    _WRITE,  _WRITE,  _CLINIC,   _NO,    _NO),
+    Action.JOB_READ:              (_OWN,    _WRITE,  _WRITE,  _CLINIC,   _NO,    _NO),
+    Action.TONIGHT_READ:          (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
+    Action.TWIN_FORECAST:         (_ANY,    _ANY,    _ANY,    _ANY,      _ANY,   _NO),
+    Action.TWIN_SCENARIO:         (_ANY,    _ANY,    _ANY,    _ANY,      _ANY,   _NO),
+    Action.MODEL_READ:            (_ANY,    _ANY,    _ANY,    _ANY,      _ANY,   _ANY),
+    Action.RESEARCH_EXPORT:       (_NO,     _NO,     _NO,     _NO,       _ANY,   _NO),
+    Action.AUDIT_READ:            (_OWN,    _NO,     _NO,     _NO,       _NO,    _ANY),
+    Action.AUDIT_VERIFY:          (_NO,     _NO,     _NO,     _NO,       _NO,    _ANY),
+    Action.KEY_CREATE:            (_NO,     _NO,     _NO,     _NO,       _NO,    _ANY),
+    Action.KEY_READ:              (_NO,     _NO,     _NO,     _NO,       _NO,    _ANY),
+    Action.KEY_REVOKE:            (_NO,     _NO,     _NO,     _NO,       _NO,    _ANY),
+    Action.CLINIC_CREATE:         (_NO,     _NO,     _NO,     _NO,       _NO,    _ANY),
+    Action.CLINIC_READ:           (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _ANY),
+})
+# fmt: on
+
+
+def may(caller: Caller, action: Action, relation: Relation) -> bool:
+    """Whether the caller may do it to somebody (or a clinic) to whom they have this relation."""
+    return any(
+        role in caller.roles and needed in (relation, _ANY)
+        for role, needed in zip(_ROLES, TABLE[action], strict=True)
+    )

@@ -1,0 +1,239 @@
+"""The database: SQLite in a file or PostgreSQL, with the same promises.
+
+A transaction that was committed survives a crash. Writers wait for each other: on SQLite for the
+whole database, on PostgreSQL for the rows they lock.
+"""
+
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.util.exc import CommandError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+
+from serving.store.errors import StoreError
+from serving.store.tables import KEY_SCHEMA
+
+_WAIT_S: Final = 10
+"""How long a transaction waits for another one, or for a connection."""
+_STATEMENT_LIMIT_S: Final = 20
+_ANSWER_LIMIT_S: Final = 30
+"""After which a database that is silent counts as away."""
+_NOT_ITS_FAULT: Final = ("22", "23")
+"""Classes of SQLSTATE: data that do not fit, and constraints."""
+_THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
+_MIGRATION_LOCK: Final = 0x68796274  # any number that nothing else in the database locks
+
+
+@dataclass(frozen=True)
+class Database:
+    """An open database.
+
+    Attributes:
+        engine: Its connections.
+    """
+
+    engine: Engine
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A transaction that may write; committed at the end, or not at all.
+
+        Raises:
+            StoreError: The database cannot be used; nothing was written unless the commit's
+                answer itself was lost.
+        """
+        with _explained(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that only reads, and sees the database as it is at one instant.
+
+        Raises:
+            StoreError: The database cannot be used.
+        """
+        readers = self.engine.execution_options(**_READING[self.engine.dialect.name])
+        with _explained(), Session(readers, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest version; several processes may try at once.
+
+        Raises:
+            StoreError: A migration fails (and nothing was changed), or the database was made by
+                a newer version.
+        """
+        config = Config()
+        config.set_main_option("script_location", "serving.store:migrations")
+        try:
+            with _explained(), self.engine.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    lock = text("SELECT pg_advisory_xact_lock(:number)")
+                    connection.execute(lock, {"number": _MIGRATION_LOCK})
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except CommandError as error:
+            raise StoreError.of(
+                "database",
+                f"has tables that this version does not know ({error})",
+                "Install the version that wrote it, or a newer one.",
+            ) from error
+
+    def reachable(self) -> bool:
+        """Whether the database answers."""
+        try:
+            with self.reading() as session:
+                session.execute(select(1))
+        except StoreError:
+            return False
+        return True
+
+    def scrub(self) -> None:
+        """Remove what deleted rows left behind in the files.
+
+        On SQLite deleted rows are overwritten and the write-ahead log is emptied. On PostgreSQL
+        the table of keys is written anew; its write-ahead log is recycled by the server.
+
+        Raises:
+            StoreError: Others are reading; ask again.
+        """
+        with _explained(), self.engine.connect() as connection:
+            unmanaged = connection.execution_options(isolation_level="AUTOCOMMIT")
+            if unmanaged.dialect.name == "postgresql":
+                unmanaged.execute(text("COMMIT"))  # of the transaction that the pool's ping began
+                unmanaged.execute(text(f"VACUUM FULL {KEY_SCHEMA}.data_keys"))
+                return
+            deadline = time.monotonic() + _WAIT_S
+            while any(
+                unmanaged.execute(text(f"PRAGMA {schema}.wal_checkpoint(TRUNCATE)")).one()[0]
+                for schema in ("main", KEY_SCHEMA)
+            ):
+                if time.monotonic() > deadline:
+                    raise StoreError.of(
+                        "database",
+                        "is being read, so that its write-ahead log cannot be emptied",
+                        "Erase again in a minute.",
+                    )
+                time.sleep(0.05)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """A database by its URL; nothing is read or written yet.
+
+    Args:
+        url: `sqlite:///path/to/file` or `postgresql://user:password@host/name`. Another host is
+            reached by TLS alone, its certificate checked; `?sslrootcert=file` names the authority,
+            and `?sslmode=disable` does without. `?unix_sock=path` is a socket on this machine.
+
+    Raises:
+        StoreError: The URL is not one of these.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:  # its text would repeat the password
+        parsed = None
+    if parsed and parsed.get_backend_name() == "sqlite" and parsed.database not in (None, ""):
+        return Database(_sqlite(Path(str(parsed.database)).resolve()))
+    if parsed and parsed.get_backend_name() == "postgresql":
+        return Database(_postgresql(parsed))
+    raise StoreError.of(
+        "HYBRIDTWIN_DATABASE",
+        "is no database that is known here",
+        "Write sqlite:///path/to/file or postgresql://user:password@host/name.",
+    )
+
+
+_READING: Final[dict[str, dict[str, Any]]] = {
+    "sqlite": {"begin": "BEGIN"},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
+
+
+def _postgresql(url: URL) -> Engine:
+    here = not url.host or url.host in _THIS_MACHINE
+    mode = url.query.get("sslmode", "disable" if here else "verify-full")
+    if mode not in ("disable", "verify-full"):
+        raise StoreError.of(
+            "HYBRIDTWIN_DATABASE",
+            f"asks for sslmode={mode}, which would trust any server",
+            "Write sslmode=verify-full, or disable.",
+        )
+    authority = url.query.get("sslrootcert")
+    tls = ssl.create_default_context(cafile=str(authority) if authority else None)
+    limits_s = {"lock_timeout": _WAIT_S, "statement_timeout": _STATEMENT_LIMIT_S}
+    settings = {name: str(1000 * limit_s) for name, limit_s in limits_s.items()}
+    return create_engine(
+        url.set(drivername="postgresql+pg8000").difference_update_query(["sslmode", "sslrootcert"]),
+        connect_args={
+            "ssl_context": tls if mode == "verify-full" else None,
+            "timeout": _ANSWER_LIMIT_S,
+            "startup_params": settings | {"timezone": "UTC"},
+        },
+        pool_pre_ping=True,
+        pool_timeout=_WAIT_S,
+        hide_parameters=True,
+    )
+
+
+def _sqlite(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": _WAIT_S},
+        pool_timeout=_WAIT_S,
+        hide_parameters=True,
+    )
+    keys = path.with_name(path.name + ".keys")
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # transactions begin below, not in the driver
+        connection.execute(f"ATTACH DATABASE ? AS {KEY_SCHEMA}", (str(keys),))
+        for schema in ("main", KEY_SCHEMA):
+            connection.execute(f"PRAGMA {schema}.journal_mode = WAL")
+            connection.execute(f"PRAGMA {schema}.synchronous = FULL")
+            connection.execute(f"PRAGMA {schema}.secure_delete = ON")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if options.get("isolation_level") != "AUTOCOMMIT":
+            # a reader that turned into a writer would fail at once instead of waiting
+            connection.exec_driver_sql(options.get("begin", "BEGIN IMMEDIATE"))
+
+    return engine
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """A StoreError in place of the driver's errors, whose texts could hold data."""
+    try:
+        yield
+    except (DBAPIError, PoolTimeoutError) as error:
+        reason = _reason(error)
+        if isinstance(error, IntegrityError | DataError) or reason[:2] in _NOT_ITS_FAULT:
+            raise
+        raise StoreError.of(
+            "database", f"cannot be used now ({reason})", "Ask again in a minute."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "orig", error)
+    said = next(iter(getattr(cause, "args", ())), None)
+    code = said.get("C") if isinstance(said, dict) else getattr(cause, "sqlite_errorname", None)
+    return str(code or type(cause).__name__)

@@ -1,0 +1,176 @@
+"""What was made of a person's data: forecasts, beliefs, reviews and twins. Nothing is changed."""
+
+import uuid
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hybridtwin.events import GlucoseReading
+from hybridtwin.forecast import ForecastReport
+from hybridtwin.units import STEP_MIN, from_mg_dl
+from serving.store.errors import UnknownError
+from serving.store.observations import kept
+from serving.store.patients import lock
+from serving.store.tables import Issued
+from serving.store.vault import Vault, person_key, seal, unseal
+
+Kind = Literal["forecast", "belief", "review", "twin"]
+
+
+@dataclass(frozen=True)
+class Document:
+    """Something that was issued.
+
+    Attributes:
+        id: Of the document.
+        kind: What it is.
+        time: When it was issued, or for which time it holds.
+        model: Which version of the twin made it.
+        content: Its bytes, as they were given.
+    """
+
+    id: uuid.UUID
+    kind: str
+    time: datetime
+    model: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """That something was issued, without what it says.
+
+    Attributes:
+        id: Of the document.
+        kind: What it is.
+        time: When it was issued.
+    """
+
+    id: uuid.UUID
+    kind: str
+    time: datetime
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A forecast as issued, and what then happened.
+
+    Attributes:
+        report: The forecast, in its unit.
+        observed: H readings in the forecast's unit, each the nearest to the forecast's time
+            within half a step; None where there is none.
+    """
+
+    report: ForecastReport
+    observed: list[float | None]
+
+
+def keep(
+    session: Session,
+    vault: Vault,
+    patient_id: uuid.UUID,
+    kind: Kind,
+    time: datetime,
+    model: str,
+    content: bytes,
+) -> uuid.UUID:
+    """Keep a document; its identifier.
+
+    Raises:
+        UnknownError: There is no such patient.
+    """
+    lock(session, patient_id)
+    found_by = uuid.uuid4()
+    key = person_key(session, vault, patient_id)
+    row = Issued(
+        id=found_by,
+        patient_id=patient_id,
+        kind=kind,
+        time=time,
+        model=model,
+        sealed=seal(key, content, "issued", patient_id, found_by),
+    )
+    session.add(row)
+    session.flush()
+    return found_by
+
+
+def find(
+    session: Session,
+    vault: Vault,
+    patient_id: uuid.UUID,
+    kind: Kind,
+    begin: datetime | None = None,
+    end: datetime | None = None,
+    limit: int | None = None,
+) -> list[Document]:
+    """Documents of a kind between two times, the newest first.
+
+    Raises:
+        UnknownError: There is no such patient.
+    """
+    key = person_key(session, vault, patient_id)
+    found = select(Issued).where(Issued.patient_id == patient_id, Issued.kind == kind)
+    if begin is not None:
+        found = found.where(Issued.time >= begin)
+    if end is not None:
+        found = found.where(Issued.time <= end)
+    rows = session.scalars(found.order_by(Issued.time.desc(), Issued.id).limit(limit))
+    return [_opened(key, row) for row in rows]
+
+
+def announced(session: Session, patient_id: uuid.UUID, begin: datetime) -> list[Announcement]:
+    """What was issued from a time on, in order; none of the unknown and the erased."""
+    found = select(Issued.id, Issued.kind, Issued.time).where(
+        Issued.patient_id == patient_id, Issued.time >= begin
+    )
+    return [Announcement(*row) for row in session.execute(found.order_by(Issued.time, Issued.id))]
+
+
+def get(session: Session, vault: Vault, patient_id: uuid.UUID, document_id: uuid.UUID) -> Document:
+    """A document by its identifier.
+
+    Raises:
+        UnknownError: There is no such patient, or the patient has no such document.
+    """
+    key = person_key(session, vault, patient_id)
+    row = session.get(Issued, document_id)
+    if row is None or row.patient_id != patient_id:
+        raise UnknownError.of("document", "there is no such document", "Check the identifier.")
+    return _opened(key, row)
+
+
+def compare(
+    session: Session, vault: Vault, patient_id: uuid.UUID, forecast: Document
+) -> Comparison:
+    """A forecast beside the readings that came.
+
+    Raises:
+        UnknownError: There is no such patient.
+    """
+    report = ForecastReport.model_validate_json(forecast.content)
+    reach = timedelta(minutes=STEP_MIN / 2)
+    begin, end = report.times[0] - reach, report.times[-1] + reach
+    rows = kept(session, vault, patient_id, ["glucose"], begin, end)
+    readings = [row.event for row in rows if isinstance(row.event, GlucoseReading)]
+    times = [reading.time for reading in readings]
+    nearest = [_nearest(times, time, reach) for time in report.times]
+    observed = [None if i is None else from_mg_dl(readings[i].mg_dl, report.unit) for i in nearest]
+    return Comparison(report, observed)
+
+
+def _nearest(times: Sequence[datetime], time: datetime, reach: timedelta) -> int | None:
+    """Which of the sorted times is nearest within reach."""
+    after = bisect_left(times, time)
+    near = [i for i in (after - 1, after) if 0 <= i < len(times) and abs(times[i] - time) <= reach]
+    return min(near, key=lambda i: abs(times[i] - time), default=None)
+
+
+def _opened(key: bytes, row: Issued) -> Document:
+    content = unseal(key, row.sealed, "issued", row.patient_id, row.id)
+    return Document(row.id, row.kind, row.time, row.model, content)

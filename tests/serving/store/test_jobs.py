@@ -1,0 +1,122 @@
+"""Jobs: each is one process's at a time, and none is lost with its process."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from serving.store import jobs, patients
+from serving.store.errors import ConflictError, UnknownError
+
+ME, OTHER = uuid.uuid4(), uuid.uuid4()
+
+
+def start(database, count=1):
+    with database.session() as session:
+        return [jobs.start(session, "review", "key:1", clinic="ward-7") for _ in range(count)]
+
+
+def take(database, worker, now=None):
+    with database.session() as session:
+        return jobs.take(session, worker, ["review"], now)
+
+
+def test_jobs_are_taken_in_order_and_each_once(database):
+    first, second = start(database, 2)
+    assert [take(database, worker).id for worker in (ME, OTHER)] == [first.id, second.id]
+    assert take(database, ME) is None
+
+
+def test_many_processes_at_once_take_every_job_once(database):
+    started = start(database, 12)
+
+    def work(_):
+        mine, worker = [], uuid.uuid4()
+        while job := take(database, worker):
+            mine.append(job.id)
+        return mine
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = [job for mine in pool.map(work, range(4)) for job in mine]
+    assert sorted(taken) == sorted(job.id for job in started)
+
+
+def test_a_job_whose_process_is_silent_goes_on_behind_its_last_patient(database):
+    (job,) = start(database)
+    begun = datetime.now(UTC)
+    take(database, ME, begun)
+    done = uuid.uuid4()
+    with database.session() as session:
+        jobs.advance(session, job, ME, total=3, last=done, now=begun)
+    assert take(database, OTHER, begun + jobs.SILENT / 2) is None
+    again = take(database, OTHER, begun + jobs.SILENT + timedelta(seconds=1))
+    assert (again.id, again.done, again.total, again.last) == (job.id, 1, 3, done)
+
+
+def test_who_lost_a_job_may_keep_nothing_of_it(database):
+    (job,) = start(database)
+    begun = datetime.now(UTC)
+    take(database, ME, begun)
+    take(database, OTHER, begun + 2 * jobs.SILENT)
+    for step in (
+        lambda session: jobs.advance(session, job, ME, total=3, last=uuid.uuid4()),
+        lambda session: jobs.finish(session, job, ME),
+    ):
+        with pytest.raises(ConflictError), database.session() as session:
+            step(session)
+    with database.reading() as session:
+        assert jobs.find(session, job.id).done == 0
+
+
+@pytest.mark.parametrize(("problem", "state"), [(None, "done"), ("history", "failed")])
+def test_a_finished_job_is_not_taken_again(database, problem, state):
+    (job,) = start(database)
+    begun = datetime.now(UTC)
+    take(database, ME, begun)
+    with database.session() as session:
+        jobs.finish(session, job, ME, problem)
+    assert take(database, OTHER, begun + 2 * jobs.SILENT) is None
+    with database.reading() as session:
+        found = jobs.find(session, job.id)
+    assert (found.state, found.problem) == (state, problem)
+    assert found.finished is not None
+
+
+def test_a_process_that_stops_gives_its_jobs_back(database):
+    mine, others = start(database, 2)
+    take(database, ME)
+    take(database, OTHER)
+    with database.session() as session:
+        jobs.give_back(session, ME)
+    assert take(database, OTHER).id == mine.id
+    assert take(database, ME) is None
+    assert others.id != mine.id
+
+
+def test_jobs_of_the_erased_are_gone(database, patient):
+    with database.session() as session:
+        job = jobs.start(session, "personalise", "key:1", patient_id=patient.id)
+    patients.erase(database, patient.id, "the patient")
+    with pytest.raises(UnknownError), database.reading() as session:
+        jobs.find(session, job.id)
+
+
+def test_what_waits_to_be_done_is_not_asked_for_twice(database, patient):
+    for _ in range(3):
+        with database.session() as session:
+            jobs.start_once(session, "advance", "key:1", patient.id)
+    with database.session() as session:
+        job = jobs.take(session, ME, ["advance"])
+        assert jobs.take(session, ME, ["advance"]) is None
+        # What came while it was being done waits for its turn.
+        jobs.start_once(session, "advance", "key:1", patient.id)
+    with database.session() as session:
+        jobs.finish(session, job, ME)
+        assert jobs.take(session, ME, ["advance"]) is not None
+
+
+def test_a_worker_takes_only_what_it_is_for(database):
+    start(database)
+    with database.session() as session:
+        assert jobs.take(session, ME, ["advance"]) is None
