@@ -14,6 +14,7 @@ import typer
 
 from hybridtwin.errors import TwinError
 from hybridtwin.record_files import record_folders
+from serving.store.cli import commands as database_commands
 
 _PATIENCE_S: Final = 120
 _BETWEEN_LOOKS_S: Final = 0.5
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
         epilog="Example: hybridtwin serve --clinic demo\n\n"
         "Everything else is a variable HYBRIDTWIN_<NAME>: see serving/settings.py.",
     )(serve)
+    app.add_typer(database_commands, name="database")
 
 
 def serve(
@@ -52,6 +54,7 @@ def serve(
     from hybridtwin.ask import read_time
     from hybridtwin.registry import load_twin  # slow to import, as is BentoML
     from serving.settings import from_environment
+    from serving.v1.store import open_store
 
     settings = from_environment()
     settings = settings.model_copy(
@@ -62,6 +65,8 @@ def serve(
         }
     )
     load_twin(settings.model)  # fail here with plain words, not later in a worker
+    if settings.database is not None:
+        open_store(settings).database.close()
     if settings.clinic is not None:
         record_folders(settings.clinic / "records")
     os.environ.update(settings.as_environment())

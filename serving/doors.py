@@ -1,5 +1,6 @@
 """What is looked at before a request is read: its declared type and its size."""
 
+import logging
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -9,7 +10,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.problems import http_problem
 from serving.schema import MAX_BODY_BYTES
 
+_log = logging.getLogger(__name__)
 _JSON: Final = "application/json"
+_WITH_BODY: Final = {"POST", "PUT", "PATCH"}
 
 
 def guarded(app: ASGIApp) -> ASGIApp:
@@ -20,12 +23,15 @@ def guarded(app: ASGIApp) -> ASGIApp:
     """
 
     async def door(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST":
+        if scope["type"] == "http" and scope["method"] in _WITH_BODY:
             status = _refusal(Headers(scope=scope))
             if status:
                 await http_problem(status, scope["path"])(scope, receive, send)
                 return
-        await app(scope, _limited(receive), send)
+        try:
+            await app(scope, _limited(receive), send)
+        except Exception as error:  # answered and logged within; its message could hold data
+            _log.debug("%s", type(error).__name__)
 
     return door
 
@@ -34,6 +40,8 @@ def _refusal(headers: Headers) -> int | None:
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > MAX_BODY_BYTES:
         return 413
+    if "content-type" not in headers and length == "0" and "transfer-encoding" not in headers:
+        return None  # there is no body
     if headers.get("content-type", "").split(";")[0].strip().lower() != _JSON:
         return 415
     return None

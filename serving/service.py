@@ -14,30 +14,51 @@ from hybridtwin.record import from_events
 from hybridtwin.registry import load_twin
 from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN
-from serving.api import app
+from serving.app import create_app
 from serving.doors import guarded
+from serving.jobs import start_working
+from serving.meters import measured
 from serving.settings import from_environment
 from serving.tonight import review_clinic
+from serving.v1.access import access_to
+from serving.v1.store import open_store
 
+settings = from_environment()
+app = create_app(stored=settings.database is not None)
 torch.set_num_threads(1)  # requests run side by side; threads inside one would only contend
 
 
-@bentoml.asgi_app(guarded(app), path="/")
-@bentoml.service
+@bentoml.asgi_app(measured(guarded(app)), path="/")
+@bentoml.service(metrics={"enabled": False})  # they would name patients' paths to everyone
 class HybridTwin:
     """One twin, loaded once, and the night of the clinic, reviewed beside it."""
 
     def __init__(self) -> None:
-        settings = from_environment()
+        if settings.database is not None:
+            app.state.store = open_store(settings)
+            app.state.access = access_to(app.state.store, settings)
         twin = load_twin(settings.model)
         _warm_up(twin)
         app.state.settings = settings
         app.state.twin = twin
+        if settings.database is not None:
+            store = app.state.store
+            app.state.working = start_working(store.database, store.vault, lambda: app.state.twin)
         if settings.compiled:
             Thread(target=_compile, args=(twin,), daemon=True).start()
         app.state.review = settings.clinic and ThreadPoolExecutor(1).submit(
             review_clinic, settings.clinic, twin, settings
         )
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def stop(self) -> None:
+        """Give back what is in hand, for others to go on with."""
+        if settings.database is not None:
+            app.state.working.set()
+
+    def __is_ready__(self) -> bool:
+        """Whether questions can be answered now."""
+        return settings.database is None or app.state.store.database.reachable()
 
 
 def _compile(twin: Twin) -> None:

@@ -1,9 +1,15 @@
 import pytest
 
+from serving.app import create_app
 
-@pytest.fixture(scope="module")
-def description(client):
-    return client.get("/openapi.json").json()
+
+@pytest.fixture(scope="module", params=[False, True], ids=["stateless", "stored"])
+def description(request):
+    return create_app(stored=request.param).openapi()
+
+
+def test_the_service_gives_its_description(client):
+    assert client.get("/openapi.json").json() == create_app(stored=False).openapi()
 
 
 def _numeric(field):
@@ -43,8 +49,10 @@ def test_every_number_has_a_range_or_a_unit(description):
 
 @pytest.mark.parametrize("path", ["/v1/forecast", "/v1/scenario"])
 def test_every_error_is_described_in_its_one_shape(description, path):
-    responses = description["paths"][path]["post"]["responses"]
-    assert set(responses) == {"200", "400", "413", "415", "422", "500"}
+    operation = description["paths"][path]["post"]
+    responses = operation["responses"]
+    of_door = {"401", "403", "429", "503"} if "security" in operation else set()
+    assert set(responses) == {"200", "400", "413", "415", "422", "500"} | of_door
     for status, response in responses.items():
         if status != "200":
             (schema,) = response["content"].values()

@@ -1,0 +1,48 @@
+"""The app: which routes there are, and who may use them."""
+
+from collections.abc import Sequence
+
+from fastapi import Depends, FastAPI
+from fastapi.params import Depends as Dependency
+from fastapi.staticfiles import StaticFiles
+
+from serving import api, page
+from serving.access.door import require
+from serving.access.policy import Action
+from serving.description import DescribedApp, text
+from serving.problems import handle_problems
+from serving.state import clinic
+from serving.v1 import routes
+from serving.v1.permission import noted
+
+
+def create_app(stored: bool) -> FastAPI:
+    """The app of a service with a store, or without one.
+
+    Without a store it answers whoever reaches it. With one, every path that it describes demands
+    credentials, and whoever starts it puts a `Store` and an `Access` into its state.
+    """
+    app = DescribedApp(
+        title="hybridtwin",
+        version="1",
+        description=text(stored),
+        docs_url=None,  # its pages load scripts from other hosts
+        redoc_url=None,
+    )
+    handle_problems(app)
+    app.mount("/static", StaticFiles(directory=page.HERE / "static"))  # the same for everyone
+    app.include_router(api.router(_closed if stored else _open))
+    if stored:
+        for router in routes.ROUTERS:
+            app.include_router(router)
+    return app
+
+
+def _open(action: Action) -> Sequence[Dependency]:
+    return []
+
+
+def _closed(action: Action) -> Sequence[Dependency]:
+    if action is Action.TONIGHT_READ:
+        return [noted(action, clinic)]
+    return [Depends(require(action))]

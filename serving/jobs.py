@@ -1,0 +1,208 @@
+"""Work beside requests: beliefs that follow new readings, and what takes long.
+
+Every process of the service has a thread for each, so that a review of thousands keeps no reading
+waiting.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import entry_points
+from threading import Event, Thread
+from typing import Final
+
+import pandas as pd
+
+from hybridtwin.climatology import CLIMATOLOGY_DAYS
+from hybridtwin.errors import HistoryError, ModelError, TwinError
+from hybridtwin.night import review_night
+from hybridtwin.record import Record
+from hybridtwin.registry import personal_to_bytes
+from hybridtwin.twin import Twin
+from serving.personal import twin_of
+from serving.store import audit, consents, issued, jobs, patients
+from serving.store.database import Database
+from serving.store.errors import ConflictError, StoreError, UnknownError
+from serving.store.records import record_of
+from serving.store.vault import Vault
+from serving.v1.belief import model_of, report_of
+
+VERBS: Final = "hybridtwin.verbs"
+"""Entry points of what another package can do with twins."""
+_WHEN_IDLE_S: Final = 1.0
+_PAGE: Final = 100
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job in the hands of a process.
+
+    Attributes:
+        database: Where results are kept.
+        vault: Seals them.
+        population: The twin of those who have none of their own.
+        job: What is to be done.
+        worker: The process.
+    """
+
+    database: Database
+    vault: Vault
+    population: Twin
+    job: jobs.Job
+    worker: uuid.UUID
+
+    def keep(
+        self, patient: uuid.UUID, kind: issued.Kind, twin: Twin, content: bytes, total: int
+    ) -> None:
+        """Keep one patient's result, say so, and write it down: all of it or nothing."""
+        with self.database.session() as session:
+            jobs.advance(session, self.job, self.worker, total, patient)
+            with suppress(UnknownError):  # erased meanwhile
+                now = datetime.now(UTC)
+                issued.keep(session, self.vault, patient, kind, now, model_of(twin), content)
+                audit.append(session, self.job.actor, f"{kind}.keep", patient)
+
+    def record(self, patient: uuid.UUID, days: int | None) -> tuple[Record, Twin]:
+        """A patient's last days, or all, and their twin.
+
+        Raises:
+            UnknownError: There is no such patient.
+        """
+        now = datetime.now(UTC)
+        begin = None if days is None else now - timedelta(days=days)
+        with self.database.reading() as session:
+            profile = patients.find(session, self.vault, patient).profile
+            record = record_of(session, self.vault, patient, profile, begin, now)
+            return record, twin_of(session, self.vault, patient, self.population)
+
+
+def review(work: Work) -> Iterator[None]:
+    """The coming night of every patient of a clinic who consents to care."""
+    clinic, last = str(work.job.clinic), work.job.last
+    with work.database.reading() as session:
+        total = patients.count(session, clinic)
+    while True:
+        with work.database.reading() as session:
+            page = patients.in_clinic(session, clinic, last, _PAGE)
+            agree = {one for one in page if consents.may_use(session, one, "care")}
+        if not page:
+            return
+        for patient in page:
+            if patient in agree:
+                _review(work, patient, total)
+            last = patient
+            yield
+
+
+def _review(work: Work, patient: uuid.UUID, total: int) -> None:
+    with suppress(UnknownError):  # erased meanwhile
+        record, twin = work.record(patient, CLIMATOLOGY_DAYS)
+        risk = review_night(twin, record, pd.Timestamp.now("UTC")).risk
+        work.keep(patient, "review", twin, risk.model_dump_json().encode(), total)
+
+
+def personalise(work: Work) -> Iterator[None]:
+    """A twin fitted to one patient, in whose place the population's was."""
+    patient = _patient(work)
+    record, _ = work.record(patient, None)
+    twin = verb("personalise")(work.population, record)
+    work.keep(patient, "twin", twin, personal_to_bytes(twin), total=1)
+    yield
+
+
+def advance(work: Work) -> Iterator[None]:
+    """What the twin holds true of a patient after new readings, if it can be said."""
+    patient = _patient(work)
+    record, twin = work.record(patient, CLIMATOLOGY_DAYS)
+    with suppress(HistoryError):  # too little is known yet, or all of it is old
+        belief = twin.believe(record, pd.Timestamp.now("UTC"))
+        work.keep(patient, "belief", twin, report_of(twin, belief).model_dump_json().encode(), 1)
+    yield
+
+
+def _patient(work: Work) -> uuid.UUID:
+    if work.job.patient_id is None:
+        raise ModelError.of("job", "names no patient", "Start it for one.")
+    return work.job.patient_id
+
+
+KINDS: Final[Mapping[str, Callable[[Work], Iterator[None]]]] = {
+    "advance": advance,
+    "review": review,
+    "personalise": personalise,
+}
+AT_ONCE: Final = ("advance",)
+LONG: Final = ("personalise", "review")
+
+
+def verb(name: str) -> Callable[[Twin, Record], Twin]:
+    """What another package can do with a twin and a record.
+
+    Raises:
+        ModelError: No package offers it.
+    """
+    for entry in entry_points(group=VERBS, name=name):
+        found: Callable[[Twin, Record], Twin] = entry.load()
+        return found
+    raise ModelError.of(name, "is offered by no package here", "Install hybridtwin whole.")
+
+
+def run(work: Work, stopping: Event) -> bool:
+    """Do a job; whether it came to its end.
+
+    A job of which another process has taken charge is left to that one.
+    """
+    problem = None
+    try:
+        for _ in KINDS[work.job.kind](work):
+            if stopping.is_set():
+                return False
+    except ConflictError:
+        return False
+    except StoreError:
+        raise
+    except TwinError as error:
+        problem = error.code
+    except Exception as error:  # one job's fault must not end the others
+        _log.error("job %s failed: %s", work.job.id, type(error).__name__)  # its text may hold data
+        problem = "internal"
+    with suppress(ConflictError), work.database.session() as session:
+        jobs.finish(session, work.job, work.worker, problem)
+    return True
+
+
+def work_off(
+    database: Database,
+    vault: Vault,
+    population: Callable[[], Twin],
+    kinds: Sequence[str],
+    stopping: Event,
+) -> None:
+    """Take job after job of these kinds until `stopping`, and give back what is in hand then."""
+    worker = uuid.uuid4()
+    while not stopping.is_set():
+        try:
+            with database.session() as session:
+                job = jobs.take(session, worker, kinds)
+            if job:
+                run(Work(database, vault, population(), job, worker), stopping)
+        except StoreError as error:
+            _log.warning("jobs wait: %s", error)
+            job = None
+        if job is None:
+            stopping.wait(_WHEN_IDLE_S)
+    with suppress(StoreError), database.session() as session:
+        jobs.give_back(session, worker)
+
+
+def start_working(database: Database, vault: Vault, population: Callable[[], Twin]) -> Event:
+    """Work jobs off in threads of this process; setting the event ends them."""
+    stopping = Event()
+    for kinds in (AT_ONCE, LONG):
+        given = (database, vault, population, kinds, stopping)
+        Thread(target=work_off, args=given, daemon=True).start()
+    return stopping

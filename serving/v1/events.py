@@ -1,0 +1,94 @@
+"""What is new of a patient, told as it happens (server-sent events)."""
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+
+from anyio import sleep, to_thread
+from fastapi import APIRouter, Header, Query
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import Field
+
+from serving.access.door import TheAccess
+from serving.access.policy import Action
+from serving.access.policy import may as may_do
+from serving.access.relations import relations
+from serving.store import issued
+from serving.v1.permission import PatientId, Permission, may
+from serving.v1.schema import Answer
+
+router = APIRouter(tags=["twin of a patient"])
+LOOK_EVERY_S: Final = 1.0
+LONGEST_S: Final = 15 * 60
+"""Then the reader connects again, with credentials that are checked anew."""
+_LATE: Final = timedelta(seconds=30)
+"""Of two that were issued at once the later may be there first."""
+
+
+class NewsReport(Answer):
+    """That something is new; what it says is read by its path."""
+
+    id: uuid.UUID = Field(description="Of the forecast, belief, review or twin.")
+    kind: issued.Kind = Field(description="What it is.")
+    time: datetime = Field(description="When it was issued.")
+
+
+@router.get(
+    "/v1/patients/{patient}/events",
+    response_class=EventSourceResponse,
+    summary="Tell me what is new",
+)
+async def follow(
+    patient: PatientId,
+    permission: Annotated[Permission, may(Action.BELIEF_READ)],
+    access: TheAccess,
+    wait_s: Annotated[
+        int, Query(ge=0, le=LONGEST_S, description="Hang up after so many seconds.")
+    ] = LONGEST_S,
+    last_event_id: Annotated[
+        str | None, Header(description="The last event's id, to go on behind it.")
+    ] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """An event for every new belief, forecast, review and twin, while the reader may know."""
+    await to_thread.run_sync(permission.note)
+    begin, told = _after(last_event_id)
+    end = datetime.now(UTC) + timedelta(seconds=wait_s)
+
+    def look() -> list[issued.Announcement] | None:
+        """What was issued lately; None if the reader may no longer know."""
+        tied = relations(permission.caller, access.ties(str(patient)), datetime.now(UTC))
+        if not any(may_do(permission.caller, permission.action, tie) for tie in tied):
+            return None
+        with permission.store.database.reading() as session:
+            return issued.announced(session, patient, begin)
+
+    while True:
+        found = await to_thread.run_sync(look)
+        if found is None:
+            return
+        for each in found:
+            if each.id not in told:
+                told.add(each.id)
+                news = NewsReport.model_validate(each)
+                yield ServerSentEvent(event=each.kind, id=_id(each), data=news)
+        if datetime.now(UTC) >= end:
+            return
+        begin = max(begin, datetime.now(UTC) - _LATE)
+        await sleep(LOOK_EVERY_S)
+
+
+def _id(announced: issued.Announcement) -> str:
+    return f"{announced.time.isoformat()}/{announced.id}"
+
+
+def _after(last_event_id: str | None) -> tuple[datetime, set[uuid.UUID]]:
+    """From when on to look, and what was told; where nothing readable is said, from lately on.
+
+    Lately, so that nothing is lost between reading what is and following what comes.
+    """
+    try:
+        time, _, told = (last_event_id or "").partition("/")
+        return datetime.fromisoformat(time).astimezone(UTC), {uuid.UUID(told)}
+    except (ValueError, OverflowError):
+        return datetime.now(UTC) - _LATE, set()

@@ -1,0 +1,61 @@
+"""API keys for machines."""
+
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from serving.access.policy import Action
+from serving.store import api_keys
+from serving.v1.access import subject_of
+from serving.v1.permission import Permission, may
+from serving.v1.schema import KeyList, KeyReport, KeyRequest, NewKeyReport
+
+router = APIRouter(tags=["keys and audit"])
+
+
+@router.get("/v1/keys", summary="Which keys are there?")
+def read_keys(permission: Annotated[Permission, may(Action.KEY_READ)]) -> KeyList:
+    """All that were ever made, revoked ones too."""
+    with permission.reading() as session:
+        found = api_keys.everything(session)
+    return KeyList(keys=[_report(key) for key in found])
+
+
+@router.post("/v1/keys", status_code=201, responses={404: {}}, summary="Make a key")
+def create_key(
+    asked: KeyRequest, permission: Annotated[Permission, may(Action.KEY_CREATE)]
+) -> NewKeyReport:
+    """The key itself is in the answer, and never shown again."""
+    about = Permission(permission.store, permission.caller, permission.action, asked.patient)
+    with about.writing() as session:
+        key, secret = api_keys.create(
+            session, asked.name, asked.roles, asked.clinics, asked.patient, asked.expires
+        )
+    return NewKeyReport(**dict(_report(key)), key=secret)
+
+
+@router.delete("/v1/keys/{key}", status_code=204, responses={404: {}}, summary="Revoke a key")
+def revoke_key(
+    key: Annotated[uuid.UUID, Path(description="The key's identifier.")],
+    permission: Annotated[Permission, may(Action.KEY_REVOKE)],
+) -> None:
+    """From the answer on, it opens nothing."""
+    with permission.writing() as session:
+        api_keys.revoke(session, key)
+
+
+def _report(key: api_keys.ApiKey) -> KeyReport:
+    return KeyReport.model_validate(
+        {
+            "id": key.id,
+            "subject": subject_of(key),
+            "name": key.name,
+            "roles": sorted(key.roles),
+            "clinics": sorted(key.clinics),
+            "patient": key.patient_id,
+            "created": key.created,
+            "expires": key.expires,
+            "revoked": key.revoked,
+        }
+    )

@@ -1,0 +1,68 @@
+"""Schemathesis, over the whole description of a service with a store."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.serving.v1.site import Site, batch
+
+ROLES = ("patient", "caregiver", "app", "clinician", "engineer", "admin")
+NOBODY = "00000000-0000-4000-8000-000000000000"
+CONFIG = """
+continue-on-failure = true
+
+[parameters]
+"path.patient" = "{patient}"
+"path.clinic" = "north"
+
+# Once somebody is forgotten there is nothing left to ask about.
+[[operations]]
+include-name = "DELETE /v1/patients/{{patient}}"
+parameters = {{ "path.patient" = "{nobody}" }}
+
+# A stream, which is hung up at once.
+[[operations]]
+include-name = "GET /v1/patients/{{patient}}/events"
+parameters = {{ "query.wait_s" = 0 }}
+
+# What cannot be is refused with reasons that no schema can state: a plan in the past, a history
+# that is too short, a version that was changed meanwhile.
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", 401, 403, 404, 409, 412, 422, 428, 503]
+"""
+
+
+def fuzz(site: Site, home: Path, *options: str) -> int:
+    """Asks as somebody who has every role; how many requests there were.
+
+    Raises:
+        AssertionError: A check failed.
+    """
+    path, owner = site.patient(clinic="north")
+    patient = path.rsplit("/", 1)[1]
+    for purpose in ("care", "sharing"):
+        owner.put(f"{path}/consents/{purpose}", version="1")
+    owner.post(f"{path}/observations", **batch(24))
+    claims = {"patient": patient, "clinics": ["north"], "exp": int(time.time()) + 86_400}
+    somebody = site.person("fuzz", *ROLES, **claims)
+    config = home / "schemathesis.toml"
+    config.write_text(CONFIG.format(patient=patient, nobody=NOBODY))
+    tool = str(Path(sys.executable).with_name("st"))
+    command = [tool, "--config-file", str(config), "run", f"{site.client.base_url}/openapi.json"]
+    command += ["--header", f"Authorization: {somebody.headers['Authorization']}"]
+    done = subprocess.run(
+        [*command, "--checks", "all", "--seed", "1", *options],
+        cwd=home,
+        env=os.environ | {"NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    counted = re.search(r"(\d+) generated", said)
+    assert counted, said
+    return int(counted[1])

@@ -1,0 +1,150 @@
+"""A service with a store, and the people who come to it."""
+
+import base64
+import json
+import math
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+
+from hybridtwin.record_files import save_record
+from hybridtwin.virtual.clinic import clinic as virtual_clinic
+from tests.serving.access.issuer import AUDIENCE, RealIssuer
+from tests.serving.server import serving
+
+CLINIC = "north"
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with credentials."""
+
+    client: httpx.Client
+    headers: dict[str, str]
+    subject: str
+
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        headers = self.headers | more.pop("headers", {})
+        return self.client.request(method, path, headers=headers, **more)
+
+    def get(self, path: str, **params: Any) -> Any:
+        return self._good(self.ask("GET", path, params=params))
+
+    def post(self, path: str, **said: Any) -> Any:
+        return self._good(self.ask("POST", path, json=said))
+
+    def put(self, path: str, headers: dict[str, str] | None = None, **said: Any) -> Any:
+        return self._good(self.ask("PUT", path, json=said, headers=headers or {}))
+
+    def delete(self, path: str) -> None:
+        self._good(self.ask("DELETE", path))
+
+    @staticmethod
+    def _good(response: httpx.Response) -> Any:
+        assert response.is_success, response.text
+        return response.json() if response.content else None
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running service.
+
+    Attributes:
+        client: Reaches it.
+        issuer: Whose tokens it trusts.
+        log: All that it says.
+        database: Its URL.
+        master_key: In base64.
+    """
+
+    client: httpx.Client
+    issuer: RealIssuer
+    log: Path
+    database: str
+    master_key: str = field(repr=False)
+
+    def person(self, sub: str, *roles: str, **claims: Any) -> Person:
+        token = self.issuer.token(
+            "main", sub=sub, roles=list(roles), **({"patient": None} | claims)
+        )
+        return self.bearer(token, f"{self.issuer.url}#{sub}")
+
+    def bearer(self, credential: str, subject: str = "") -> Person:
+        return Person(self.client, {"Authorization": f"Bearer {credential}"}, subject)
+
+    def nobody(self) -> Person:
+        return Person(self.client, {}, "")
+
+    def admin(self) -> Person:
+        return self.person("root", "admin")
+
+    def clinician(self, sub: str = "dr-lee", clinic: str = CLINIC) -> Person:
+        return self.person(sub, "clinician", clinics=[clinic])
+
+    def patient(self, **said: Any) -> tuple[str, Person]:
+        """A new patient, who entered themself under the identifier of their token."""
+        known_by = str(uuid.uuid4())
+        person = self.person(f"patient-{known_by}", "patient", patient=known_by)
+        person.post("/v1/patients", id=known_by, **said)
+        return f"/v1/patients/{known_by}", person
+
+
+@contextmanager
+def site(home: Path, database: str, clinic: Path) -> Iterator[Site]:
+    """A service on this database, with a trusted issuer beside it."""
+    issuer = RealIssuer()
+    issuer.add("main")
+    master_key = base64.b64encode(os.urandom(32)).decode()
+    trusted = [{"issuer": issuer.url, "audience": AUDIENCE}]
+    variables = {
+        "HYBRIDTWIN_DATABASE": database,
+        "HYBRIDTWIN_MASTER_KEY": master_key,
+        "HYBRIDTWIN_ISSUERS": json.dumps(trusted),
+        "HYBRIDTWIN_REQUESTS_PER_MIN": "1000000",
+        "HYBRIDTWIN_STRANGERS_PER_MIN": "1000000",
+    }
+    try:
+        log = home / "server.log"
+        with (
+            serving(log, "--clinic", str(clinic), **variables) as url,
+            httpx.Client(base_url=url, timeout=60) as client,
+        ):
+            yield Site(client, issuer, log, database, master_key)
+    finally:
+        issuer.stop()
+
+
+def ward(home: Path) -> Path:
+    """A clinic of one virtual patient, whose folder bears the clinic's name."""
+    end = pd.Timestamp("2026-01-31 21:30", tz="Europe/Berlin")
+    (person,) = virtual_clinic(end, count=1, days=1)
+    save_record(person.record, home / CLINIC / "records")
+    return home / CLINIC
+
+
+def readings(
+    hours: float, until_min: float = 0, level: Callable[[float], float] | None = None
+) -> list[JSON]:
+    """Every five minutes up to `until_min` from now, in mg/dL, on the clock's five minutes."""
+    now = datetime.now(UTC)
+    last = now + timedelta(minutes=until_min)
+    last -= timedelta(minutes=last.minute % 5, seconds=last.second, microseconds=last.microsecond)
+    level = level or (lambda back: 140 + 25 * math.sin(back / 20))
+    return [
+        {"time": (last - timedelta(minutes=5 * back)).isoformat(), "value": round(level(back), 1)}
+        for back in reversed(range(round(12 * hours)))
+    ]
+
+
+def batch(hours: float = 4, **more: Any) -> JSON:
+    """What an app sends."""
+    return {"source": "app", "units": {"glucose": "mg/dL"}, "glucose": readings(hours)} | more

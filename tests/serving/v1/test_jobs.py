@@ -1,0 +1,146 @@
+"""Work beside requests: beliefs follow readings, twins are fitted, nights reviewed, news told."""
+
+import json
+import time
+import uuid
+
+import httpx
+import pytest
+
+from serving.client import Client, ServiceError
+from tests.serving.v1.site import Site, batch, readings
+
+PATIENCE_S = 60
+
+
+def client_of(site: Site, person) -> Client:
+    key = person.headers["Authorization"].removeprefix("Bearer ")
+    return Client(str(site.client.base_url), key, timeout_s=60)
+
+
+def eventually(look):
+    """What `look` finds, once it finds anything."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := look()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return found
+
+
+def finished(twin: Client, job: uuid.UUID):
+    return eventually(lambda: (now := twin.job(job)).state in {"done", "failed"} and now)
+
+
+@pytest.fixture
+def ann(any_site):
+    path, person = any_site.patient(name="Ann", clinic="north")
+    person.put(f"{path}/consents/care", version="1")
+    return uuid.UUID(path.rsplit("/", 1)[1]), person
+
+
+def test_new_readings_move_the_belief_by_themselves(any_site, ann):
+    patient, person = ann
+    path = f"/v1/patients/{patient}"
+    person.post(f"{path}/observations", **batch(6, glucose=readings(6, until_min=-10)))
+    first = eventually(lambda: person.get(f"{path}/beliefs")["beliefs"])
+    person.post(f"{path}/observations", **batch(glucose=readings(0.25)))
+    both = eventually(
+        lambda: len(found := person.get(f"{path}/beliefs")["beliefs"]) > len(first) and found
+    )
+    assert both[0]["last_reading_time"] > first[0]["last_reading_time"]
+    # What changes nothing asks for nothing.
+    person.post(f"{path}/observations", **batch(glucose=readings(0.25)))
+    time.sleep(3)
+    assert person.get(f"{path}/beliefs")["beliefs"] == both
+
+
+def test_a_reader_is_told_of_every_new_belief_once(any_site, ann):
+    patient, person = ann
+    with client_of(any_site, person) as twin:
+        twin.send(patient, batch(6, glucose=readings(6, until_min=-10)))
+        news = twin.events(patient)
+        told = next(news)
+        twin.send(patient, batch(glucose=readings(0.25)))
+        again = next(news)
+    assert (told.kind, again.kind) == ("belief", "belief")
+    assert told.id != again.id
+    assert told.time < again.time
+
+
+def test_the_news_end_with_the_share_that_let_them_be_read(any_site, ann):
+    patient, person = ann
+    path = f"/v1/patients/{patient}"
+    person.put(f"{path}/consents/sharing", version="1")
+    friend = any_site.person(f"friend {patient}", "caregiver")
+    share = person.post(
+        f"{path}/shares",
+        subject=friend.subject,
+        scopes=["read"],
+        **{"from": "2026-01-01T00:00:00Z", "until": "2099-01-01T00:00:00Z"},
+    )
+    with any_site.client.stream("GET", f"{path}/events", headers=friend.headers) as stream:
+        assert stream.status_code == 200
+        person.delete(f"{path}/shares/{share['id']}")
+        assert not [line for line in stream.iter_lines() if line.startswith("data")]
+
+
+def test_a_twin_is_fitted_to_a_patient_and_answers_from_then_on(any_site, ann):
+    patient, person = ann
+    with client_of(any_site, person) as twin:
+        twin.send(patient, batch(72, glucose=readings(72)))
+        assert twin.belief(patient).model.startswith("population ")
+        job = twin.personalise(patient)
+        assert (job.kind, job.done) == ("personalise", 0)
+        done = finished(twin, job.id)
+        assert (done.state, done.done, done.total, done.problem) == ("done", 1, 1, None)
+        assert not twin.belief(patient).model.startswith("population ")
+        assert not twin.forecast(patient, "mg/dL").model.startswith("population ")
+
+
+def test_a_patient_without_readings_cannot_be_fitted(any_site, ann):
+    patient, person = ann
+    with client_of(any_site, person) as twin:
+        done = finished(twin, twin.personalise(patient).id)
+    assert (done.state, done.problem) == ("failed", "insufficient-history")
+
+
+def test_the_night_of_a_clinic_is_reviewed_of_those_who_agree(any_site):
+    clinic = f"ward-{uuid.uuid4().hex[:8]}"
+    agreeing = []
+    for number in range(3):
+        path, person = any_site.patient(clinic=clinic)
+        person.post(f"{path}/observations", **batch(6))
+        if number:
+            person.put(f"{path}/consents/care", version="1")
+            agreeing.append((path, person))
+    doctor = any_site.clinician("dr-night", clinic)
+    asked = doctor.ask("POST", f"/v1/clinics/{clinic}/reviews")
+    assert asked.status_code == 202
+    job = eventually(
+        lambda: (now := doctor.get(f"/v1/jobs/{asked.json()['id']}"))["state"] == "done" and now
+    )
+    assert (job["done"], job["total"]) == (2, 3)
+    for path, person in agreeing:
+        kept = [one for one in person.get(f"{path}/export")["issued"] if one["kind"] == "review"]
+        assert len(kept) == 1
+
+
+def test_nobody_else_sees_a_job(any_site, ann):
+    patient, person = ann
+    job = person.ask("POST", f"/v1/patients/{patient}/personalise").json()["id"]
+    stranger = any_site.person("shop", "app")
+    refused = [stranger.ask("GET", f"/v1/jobs/{one}") for one in (job, str(uuid.uuid4()))]
+    assert [answer.status_code for answer in refused] == [404, 404]
+    assert json.dumps(refused[0].json()).replace(job, "") == json.dumps(refused[1].json()).replace(
+        refused[1].url.path.rsplit("/", 1)[1], ""
+    )
+
+
+def test_the_client_tells_a_refusal_in_the_service_s_words(any_site, ann):
+    patient, person = ann
+    with client_of(any_site, person) as twin:
+        with pytest.raises(ServiceError, match="glucose") as refused:
+            twin.forecast(patient, "mg/dL")
+        assert refused.value.report.status == 422
+    with Client("http://127.0.0.1:1", "htk_none") as nowhere, pytest.raises(httpx.TransportError):
+        nowhere.create_patient({})
