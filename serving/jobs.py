@@ -63,6 +63,9 @@ class Work:
             jobs.advance(session, self.job, self.worker, total, patient)
             with suppress(UnknownError):  # erased meanwhile
                 now = datetime.now(UTC)
+                if kind == "belief":
+                    hour = now.replace(minute=0, second=0, microsecond=0)
+                    issued.thin(session, patient, hour)
                 issued.keep(session, self.vault, patient, kind, now, model_of(twin), content)
                 audit.append(session, self.job.actor, f"{kind}.keep", patient)
 

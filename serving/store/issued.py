@@ -1,4 +1,7 @@
-"""What was made of a person's data: forecasts, beliefs, reviews and twins. Nothing is changed."""
+"""What was made of a person's data: forecasts, beliefs, reviews and twins.
+
+Nothing is changed; beliefs that nobody asked for are thinned out.
+"""
 
 import uuid
 from bisect import bisect_left
@@ -7,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, exists, select
+from sqlalchemy.orm import Session, aliased
 
 from hybridtwin.events import GlucoseReading
 from hybridtwin.forecast import ForecastReport
@@ -98,6 +101,27 @@ def keep(
     session.add(row)
     session.flush()
     return found_by
+
+
+def thin(session: Session, patient_id: uuid.UUID, begin: datetime) -> None:
+    """Drop the beliefs from a time on, but those from which a forecast was made.
+
+    There is one for every reading; who looks back wants one for every hour.
+    """
+    forecast = aliased(Issued)
+    asked_for = exists().where(
+        forecast.patient_id == patient_id,
+        forecast.kind == "forecast",
+        forecast.time == Issued.time,
+    )
+    session.execute(
+        delete(Issued).where(
+            Issued.patient_id == patient_id,
+            Issued.kind == "belief",
+            Issued.time >= begin,
+            ~asked_for,
+        )
+    )
 
 
 def find(

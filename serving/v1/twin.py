@@ -94,7 +94,7 @@ def read_beliefs(
     end: End = None,
     limit: Limit = 20,
 ) -> BeliefList:
-    """The beliefs after new readings and behind forecasts, the newest first."""
+    """The last of every hour and those behind forecasts, the newest first."""
     with permission.reading() as session:
         kept = issued.find(session, permission.vault, patient, "belief", begin, end, limit)
     return BeliefList(beliefs=[BeliefReport.model_validate_json(one.content) for one in kept])

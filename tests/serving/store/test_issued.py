@@ -101,3 +101,22 @@ def test_a_forecast_whose_time_has_not_come_has_nothing_beside_it(database, vaul
         kept = issued.keep(session, vault, patient.id, "forecast", now, "twin", content)
         document = issued.get(session, vault, patient.id, kept)
         assert issued.compare(session, vault, patient.id, document).observed == 6 * [None]
+
+
+def test_thinning_keeps_beliefs_behind_forecasts_and_of_earlier_hours(
+    database, vault, patient, now
+):
+    def keep(kind, minutes):
+        time = now + timedelta(minutes=minutes)
+        return issued.keep(session, vault, patient.id, kind, time, "twin", b"said")
+
+    with database.session() as session:
+        earlier = keep("belief", -5)
+        dropped = [keep("belief", minutes) for minutes in (0, 5, 15)]
+        asked_for, forecast = keep("belief", 10), keep("forecast", 10)
+        review = keep("review", 20)
+        issued.thin(session, patient.id, now)
+    with database.reading() as session:
+        left = {one.id for one in issued.announced(session, patient.id, now - timedelta(hours=1))}
+    assert left == {earlier, asked_for, forecast, review}
+    assert not left & set(dropped)
