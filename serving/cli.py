@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Annotated, Final
 from urllib.error import URLError
@@ -71,16 +72,18 @@ def serve(
         record_folders(settings.clinic / "records")
     os.environ.update(settings.as_environment())
 
-    import bentoml
-
     Thread(target=_announce, args=(f"http://{host}:{port}", typer.echo), daemon=True).start()
-    bentoml.serve(
-        "serving.service:HybridTwin",
-        host=host,
-        port=port,
-        working_dir=os.getcwd(),
-        blocking=True,
-    )
+    with TemporaryDirectory(prefix="hybridtwin-") as home:
+        os.environ["BENTOML_HOME"] = home  # or two services here would empty each other's figures
+        import bentoml
+
+        bentoml.serve(
+            "serving.service:HybridTwin",
+            host=host,
+            port=port,
+            working_dir=os.getcwd(),
+            blocking=True,
+        )
     typer.echo("Stopped.")
 
 

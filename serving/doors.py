@@ -36,6 +36,21 @@ def guarded(app: ASGIApp) -> ASGIApp:
     return door
 
 
+def readable(app: ASGIApp) -> ASGIApp:
+    """A server behind a door that refuses paths with characters that cannot be printed.
+
+    No route has such a path, and a mounted app does not even see one with a line's end.
+    """
+
+    async def door(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not scope["path"].isprintable():
+            await http_problem(404, scope["path"])(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return door
+
+
 def _refusal(headers: Headers) -> int | None:
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > MAX_BODY_BYTES:

@@ -138,6 +138,8 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _internal_error(request: Request, error: Exception) -> Response:
+    while isinstance(error, ExceptionGroup):  # of a stream's tasks
+        error = error.exceptions[0]
     stack = "".join(traceback.format_tb(error.__traceback__))  # its message could hold data
     _log.error("%s failed: %s\n%s", request.url.path, type(error).__name__, stack)
     problem = Problem(

@@ -15,7 +15,7 @@ from hybridtwin.registry import load_twin
 from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN
 from serving.app import create_app
-from serving.doors import guarded
+from serving.doors import guarded, readable
 from serving.jobs import start_working
 from serving.meters import measured
 from serving.settings import from_environment
@@ -59,6 +59,9 @@ class HybridTwin:
     def __is_ready__(self) -> bool:
         """Whether questions can be answered now."""
         return settings.database is None or app.state.store.database.reachable()
+
+
+HybridTwin.add_asgi_middleware(readable)  # type: ignore[attr-defined]
 
 
 def _compile(twin: Twin) -> None:

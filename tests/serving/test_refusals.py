@@ -226,11 +226,12 @@ def test_a_body_not_declared_as_json(client, question, kind):
     _refused(response, 415, "wrong-content-type")
 
 
-def test_an_unknown_path(client, question):
+def test_an_unknown_path(client, tonight, question):
     _refused(client.get("/v2/forecast"), 404, "not-found")
     _refused(client.post("/v1/forecasts", json=question()), 404, "not-found")
     _refused(client.get("/tonight/nobody.svg"), 404, "not-found")
     _refused(client.get("/static/nothing.css"), 404, "not-found")
+    _refused(client.get("/v1/%0Aforecast"), 404, "not-found")
 
 
 def test_a_wrong_method(client):

@@ -81,7 +81,7 @@ def test_same_subject_of_two_issuers_is_two_callers(issuer, forger):
     "changes",
     [
         {"aud": ["https://other.example", AUDIENCE]},
-        {"exp": int(time.time()) + 300, "nbf": int(time.time())},
+        {"exp": int(time.time()) + 86_400, "nbf": int(time.time())},
         {"roles": None, "patient": None},
         {"roles": [], "clinics": []},
     ],

@@ -9,8 +9,9 @@ from sqlalchemy import make_url
 from serving.access.policy import Action
 from tests.serving.v1.site import batch, readings
 
-NAME, DOSE, NOTE, PASSWORD = "Zanzibar Canaryson", 7.7731, "canary stew with rice", "cuckoo"
-CANARIES = (NAME, NAME.encode().hex(), str(DOSE), "7.773", NOTE, "77.31", PASSWORD)
+NAME, DOSE, NOTE, PASSWORD = "Zanzibar Canaryson", 67.7731, "canary stew with rice", "cuckoo"
+# No clock and no duration in a log can show these numbers by chance.
+CANARIES = (NAME, NAME.encode().hex(), str(DOSE), "6777.31", NOTE, PASSWORD)
 
 
 def _mistakes(path, now):
@@ -36,7 +37,7 @@ def _mistakes(path, now):
         yield "POST", f"{path}/forecast", {"json": units | {"plan": plan | {"insulin": rows}}}
     yield "POST", f"{path}/observations", {"json": good | {"meals": [meal], "source": NAME}}
     yield "POST", f"{path}/observations", {"json": good | {"meals": [meal]}}
-    for level in (DOSE, 100 * DOSE):
+    for level in (10 * DOSE, 100 * DOSE):
         low = [row | {"value": level} for row in readings(2)]
         yield "POST", f"{path}/observations", {"json": good | {"glucose": low}}
     yield "POST", f"{path}/forecast", {"json": units | {"plan": plan}}
@@ -82,7 +83,8 @@ def test_nobody_finds_a_canary(any_site):
 
 def test_no_patient_is_named_in_figures_that_everyone_may_read(any_site):
     path, owner = any_site.patient()
-    assert owner.ask("GET", path).status_code == 200
+    for _ in range(2):  # an answer is counted once it is sent
+        assert owner.ask("GET", path).status_code == 200
     figures = any_site.client.get("/metrics").text
     assert 'endpoint="/v1/patients/{patient}"' in figures
     assert path.rsplit("/", 1)[1] not in figures
