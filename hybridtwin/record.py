@@ -8,7 +8,8 @@ import functools
 import types
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import annotated_types
@@ -232,8 +233,7 @@ class Record:
         """The record as known at `time`: readings up to and including it, events before it."""
         logged = self.logged[self.logged["start"] < time]
         events = {name: getattr(self, name) for name in EVENT_TABLES}
-        return replace(
-            self,
+        return self._part(
             glucose=self.glucose[self.glucose["time"] <= time],
             **{name: rows[rows["time"] < time] for name, rows in events.items()},
             logged=logged.assign(end=logged["end"].clip(upper=time)),
@@ -243,11 +243,17 @@ class Record:
         """The record without what began before `time`."""
         logged = self.logged[self.logged["end"] > time]
         tables = {name: getattr(self, name) for name in TABLES}
-        return replace(
-            self,
+        return self._part(
             **{name: rows[rows["time"] >= time] for name, rows in tables.items()},
             logged=logged.assign(start=logged["start"].clip(lower=time)),
         )
+
+    def _part(self, **tables: pd.DataFrame) -> "Record":
+        """The record with some of its rows, which were checked and need no second look."""
+        part = copy(self)
+        for name, rows in tables.items():
+            object.__setattr__(part, name, rows.reset_index(drop=True))
+        return part
 
 
 def _time_problems(name: str, rows: pd.DataFrame) -> list[Problem]:

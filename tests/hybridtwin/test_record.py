@@ -11,6 +11,7 @@ from hybridtwin.errors import RecordError
 from hybridtwin.events import Condition, Dose, Glucagon, GlucoseReading, Meal, Profile
 from hybridtwin.record import TABLES, Record, from_events, logged_spans, table
 from hybridtwin.record_files import fingerprint, load_record, record_folders, save_record
+from tests.hybridtwin.people import history
 
 START = pd.Timestamp("2024-05-01T08:00Z")
 
@@ -222,3 +223,15 @@ def test_broken_folders_are_named(tmp_path: Path) -> None:
     (home / "insulin.parquet").write_bytes(b"PAR1")
     with pytest.raises(RecordError, match="Import it again"):
         load_record(home)
+
+
+@pytest.mark.parametrize("part", ["before", "since"])
+def test_a_part_of_a_record_is_what_its_rows_make(part: str) -> None:
+    """Parts are not checked again: checking must find nothing, and change nothing."""
+    whole = history(hours=30)
+    time = whole.glucose["time"].iloc[200]
+    found = getattr(whole, part)(time)
+    assert 0 < len(found.glucose) < len(whole.glucose)
+    for name in (*TABLES, "logged"):
+        rows = getattr(found, name)
+        pd.testing.assert_frame_equal(rows, table(name, rows))
