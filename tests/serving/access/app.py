@@ -88,7 +88,9 @@ def served(app: FastAPI) -> Iterator[httpx.Client]:
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        # After an internal error the server hangs up, which a kept connection learns too late.
+        once = httpx.Limits(max_keepalive_connections=0)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", limits=once) as client:
             yield client
     finally:
         server.should_exit = True
