@@ -139,31 +139,32 @@ class Forecast:
             above_250=share(paths > VERY_HIGH_MG_DL),
         )
 
+    def nadir(self, unit: GlucoseUnit = "mg/dL") -> Nadir:
+        """The lowest point over the paths, in `unit` and the local zone."""
+        lowest, when = self.paths_mg_dl.min(dim=1)
+        median, low = _plain(torch.quantile(lowest, torch.tensor([0.5, 0.1])), unit)
+        time = self.times[int(when.median())].tz_convert(self.time_zone)
+        return Nadir(time=time.to_pydatetime(), median=median, low=low)
+
     def report(self, unit: GlucoseUnit = "mg/dL") -> ForecastReport:
         """The forecast as plain values, with glucose in `unit` and times in the local zone."""
-
-        def plain(values_mg_dl: Tensor) -> list[float]:
-            return [round(from_mg_dl(v, unit), _DIGITS[unit]) for v in values_mg_dl.tolist()]
-
         local = self.times.tz_convert(self.time_zone)
-        lowest, when = self.paths_mg_dl.min(dim=1)
-        depth = torch.quantile(lowest, torch.tensor([0.5, 0.1]))
         return ForecastReport(
             participant=self.participant,
             plan=self.plan,
             unit=unit,
             issued=self.issued.tz_convert(self.time_zone).to_pydatetime(),
-            last_reading=plain(torch.tensor([self.last_reading_mg_dl]))[0],
+            last_reading=_plain(torch.tensor([self.last_reading_mg_dl]), unit)[0],
             last_reading_time=self.last_reading_time.tz_convert(self.time_zone).to_pydatetime(),
             times=local.to_pydatetime().tolist(),
-            expected=plain(self.expected_mg_dl),
+            expected=_plain(self.expected_mg_dl, unit),
             levels=list(LEVELS),
-            quantiles=[plain(row) for row in self.quantiles_mg_dl()],
+            quantiles=[_plain(row, unit) for row in self.quantiles_mg_dl()],
             events=self.events(),
-            nadir=Nadir(
-                time=local[int(when.median())].to_pydatetime(),
-                median=plain(depth)[0],
-                low=plain(depth)[1],
-            ),
+            nadir=self.nadir(unit),
             trust=self.trust,
         )
+
+
+def _plain(values_mg_dl: Tensor, unit: GlucoseUnit) -> list[float]:
+    return [round(from_mg_dl(value, unit), _DIGITS[unit]) for value in values_mg_dl.tolist()]

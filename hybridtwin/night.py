@@ -19,6 +19,7 @@ from hybridtwin.output_statistics import of_history
 from hybridtwin.physiology.covariates import beta_cells
 from hybridtwin.plan import HORIZON_MAX_MIN
 from hybridtwin.record import Record
+from hybridtwin.resampling import systematic
 from hybridtwin.trust import Trust
 from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN, GlucoseUnit
@@ -91,14 +92,14 @@ def review_night(
     events = night.events()
     events = events.model_copy(update=_lows(twin, belief, events, ahead))
     alike = as_likely(night.paths_mg_dl, events)
-    forecast, report = forecast.chosen(alike), night.chosen(alike).report(unit)
+    forecast, night = forecast.chosen(alike), night.chosen(alike)
     risk = NightRisk(
         participant=participant,
         status="forecast",
         begin=begin.to_pydatetime(),
         end=end.to_pydatetime(),
         events=events,
-        nadir=report.nadir,
+        nadir=night.nadir(unit),
         trust=forecast.trust,
     )
     return NightReview(risk, forecast)
@@ -122,8 +123,8 @@ def _lows(
 def as_likely(paths_mg_dl: Tensor, events: EventProbabilities) -> Tensor:
     """(M,) which paths to take, some more than once, so that lows are as many as they are likely.
 
-    Without it the lowest point would tell of another night than the probabilities do. Systematic
-    resampling (Kitagawa 1996, J Comput Graph Stat 5:1-25) of paths with a very low, a low or none.
+    Without it the lowest point would tell of another night than the probabilities do. Paths with a
+    very low, with a low and with none are resampled each as often as their kind is likely.
 
     Args:
         paths_mg_dl: (M, H) of the night.
@@ -134,11 +135,11 @@ def as_likely(paths_mg_dl: Tensor, events: EventProbabilities) -> Tensor:
     deep = min(events.below_54, events.below_70)
     likely = torch.tensor([1 - events.below_70, events.below_70 - deep, deep])
     in_order = kind.argsort(stable=True)
-    weight = (likely / torch.bincount(kind, minlength=3))[kind[in_order]].cumsum(0)
-    if weight[-1] == 0:  # no path is of a kind that is likely
+    weights = (likely / torch.bincount(kind, minlength=3))[kind[in_order]]
+    if weights.sum() == 0:  # no path is of a kind that is likely
         return torch.arange(len(kind))
-    drawn = (torch.arange(len(kind)) + 0.5) / len(kind) * weight[-1]
-    return in_order[torch.searchsorted(weight, drawn).clamp(max=len(kind) - 1)]
+    drawn = systematic((weights / weights.sum()).unsqueeze(0), torch.tensor([0.5]))
+    return in_order[drawn[0]]
 
 
 def by_attention(reviews: Iterable[NightReview]) -> list[NightReview]:

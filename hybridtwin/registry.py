@@ -11,8 +11,9 @@ from typing import Final
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, load_file, save, save_file
+from safetensors.torch import load_file, save_file
 
+from hybridtwin import tensor_bytes
 from hybridtwin.errors import ModelError
 from hybridtwin.hybrid import HybridModel, People
 from hybridtwin.output_statistics import load_statistics
@@ -23,7 +24,6 @@ MODEL_NAME: Final = "hybridtwin-population"
 CHAMPION: Final = f"models:/{MODEL_NAME}@champion"
 TRACKING_URI: Final = "sqlite:///mlruns/mlflow.db"
 _CONFIG, _WEIGHTS, _STATISTICS = "twin.json", "twin.safetensors", "statistics.json.gz"
-_LENGTH_BYTES: Final = 4
 _PERSON = tuple(field.name for field in fields(People))
 
 
@@ -61,9 +61,8 @@ def save_twin(twin: Twin, folder: Path) -> Path:
 
 def personal_to_bytes(twin: Twin) -> bytes:
     """What is one person's own of a twin: kilobytes, to be kept beside their record."""
-    tensors = {name: getattr(twin.person, name).contiguous() for name in _PERSON}
-    config = twin.config.model_dump_json().encode()
-    return len(config).to_bytes(_LENGTH_BYTES, "big") + config + save(tensors)
+    tensors = {name: getattr(twin.person, name) for name in _PERSON}
+    return tensor_bytes.to_bytes(twin.config.model_dump(mode="json"), tensors)
 
 
 def personal_from_bytes(kept: bytes, base: Twin) -> Twin | None:
@@ -73,11 +72,10 @@ def personal_from_bytes(kept: bytes, base: Twin) -> Twin | None:
         kept: By `personal_to_bytes`.
         base: The population twin.
     """
-    border = _LENGTH_BYTES + int.from_bytes(kept[:_LENGTH_BYTES], "big")
-    config = TwinConfig.model_validate_json(kept[_LENGTH_BYTES:border])
+    head, tensors = tensor_bytes.from_bytes(kept)
+    config = TwinConfig.model_validate(head)
     if config.version != base.config.version:
         return None
-    tensors = load(kept[border:])
     return replace(base, config=config, person=People(*(tensors[name] for name in _PERSON)))
 
 

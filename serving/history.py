@@ -20,7 +20,7 @@ from hybridtwin.units import (
     from_mg_dl,
     to_mg_dl,
 )
-from serving.schema import MAX_DAYS, History, Reading
+from serving.schema import MAX_DAYS, History, Reading, is_believable
 
 _SHOWN: Final = 5
 _MG_DL_SUSPECT_MEDIAN: Final = 36.0
@@ -35,7 +35,7 @@ def present(question: History) -> pd.Timestamp:
     """
     if question.now is None:
         return pd.Timestamp.now("UTC")
-    if not 2000 <= question.now.year < 2100:
+    if not is_believable(question.now):
         raise RecordError.of(
             "now", f"{question.now.isoformat()} is not of this century", "Check the clock."
         )

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from threading import Event, Thread
 from typing import Final
@@ -22,13 +22,11 @@ from hybridtwin.night import review_night
 from hybridtwin.record import Record
 from hybridtwin.registry import personal_to_bytes
 from hybridtwin.twin import Twin
-from serving.personal import twin_of
+from serving.personal import record_and_twin
 from serving.store import audit, consents, issued, jobs, patients
-from serving.store.database import Database
 from serving.store.errors import ConflictError, StoreError, UnknownError
-from serving.store.records import record_of
-from serving.store.vault import Vault
 from serving.v1.belief import model_of, report_of
+from serving.v1.store import Store
 
 VERBS: Final = "hybridtwin.verbs"
 """Entry points of what another package can do with twins."""
@@ -42,15 +40,13 @@ class Work:
     """A job in the hands of a process.
 
     Attributes:
-        database: Where results are kept.
-        vault: Seals them.
+        store: Where results are kept.
         population: The twin of those who have none of their own.
         job: What is to be done.
         worker: The process.
     """
 
-    database: Database
-    vault: Vault
+    store: Store
     population: Twin
     job: jobs.Job
     worker: uuid.UUID
@@ -59,37 +55,28 @@ class Work:
         self, patient: uuid.UUID, kind: issued.Kind, twin: Twin, content: bytes, total: int
     ) -> None:
         """Keep one patient's result, say so, and write it down: all of it or nothing."""
-        with self.database.session() as session:
+        with self.store.database.session() as session:
             jobs.advance(session, self.job, self.worker, total, patient)
             with suppress(UnknownError):  # erased meanwhile
                 now = datetime.now(UTC)
                 if kind == "belief":
                     hour = now.replace(minute=0, second=0, microsecond=0)
                     issued.thin(session, patient, hour)
-                issued.keep(session, self.vault, patient, kind, now, model_of(twin), content)
+                issued.keep(session, self.store.vault, patient, kind, now, model_of(twin), content)
                 audit.append(session, self.job.actor, f"{kind}.keep", patient)
 
-    def record(self, patient: uuid.UUID, days: int | None) -> tuple[Record, Twin]:
-        """A patient's last days, or all, and their twin.
-
-        Raises:
-            UnknownError: There is no such patient.
-        """
-        now = datetime.now(UTC)
-        begin = None if days is None else now - timedelta(days=days)
-        with self.database.reading() as session:
-            profile = patients.find(session, self.vault, patient).profile
-            record = record_of(session, self.vault, patient, profile, begin, now)
-            return record, twin_of(session, self.vault, patient, self.population)
+    def record(self, patient: uuid.UUID, days: int | None = None) -> tuple[Record, Twin]:
+        """A patient's last days, or all, and their twin; see `record_and_twin`."""
+        return record_and_twin(self.store, patient, self.population, datetime.now(UTC), days)
 
 
 def review(work: Work) -> Iterator[None]:
     """The coming night of every patient of a clinic who consents to care."""
     clinic, last = str(work.job.clinic), work.job.last
-    with work.database.reading() as session:
+    with work.store.database.reading() as session:
         total = patients.count(session, clinic)
     while True:
-        with work.database.reading() as session:
+        with work.store.database.reading() as session:
             page = patients.in_clinic(session, clinic, last, _PAGE)
             agree = {one for one in page if consents.may_use(session, one, "care")}
         if not page:
@@ -111,7 +98,7 @@ def _review(work: Work, patient: uuid.UUID, total: int) -> None:
 def personalise(work: Work) -> Iterator[None]:
     """A twin fitted to one patient, in whose place the population's was."""
     patient = _patient(work)
-    record, _ = work.record(patient, None)
+    record, _ = work.record(patient)
     twin = verb("personalise")(work.population, record)
     work.keep(patient, "twin", twin, personal_to_bytes(twin), total=1)
     yield
@@ -154,8 +141,8 @@ def verb(name: str) -> Callable[[Twin, Record], Twin]:
     raise ModelError.of(name, "is offered by no package here", "Install hybridtwin whole.")
 
 
-def run(work: Work, stopping: Event) -> bool:
-    """Do a job; whether it came to its end.
+def run(work: Work, stopping: Event) -> None:
+    """Do a job, until `stopping`.
 
     A job of which another process has taken charge is left to that one.
     """
@@ -163,9 +150,9 @@ def run(work: Work, stopping: Event) -> bool:
     try:
         for _ in KINDS[work.job.kind](work):
             if stopping.is_set():
-                return False
+                return
     except ConflictError:
-        return False
+        return
     except StoreError:
         raise
     except TwinError as error:
@@ -173,39 +160,33 @@ def run(work: Work, stopping: Event) -> bool:
     except Exception as error:  # one job's fault must not end the others
         _log.error("job %s failed: %s", work.job.id, type(error).__name__)  # its text may hold data
         problem = "internal"
-    with suppress(ConflictError), work.database.session() as session:
+    with suppress(ConflictError), work.store.database.session() as session:
         jobs.finish(session, work.job, work.worker, problem)
-    return True
 
 
 def work_off(
-    database: Database,
-    vault: Vault,
-    population: Callable[[], Twin],
-    kinds: Sequence[str],
-    stopping: Event,
+    store: Store, population: Callable[[], Twin], kinds: Sequence[str], stopping: Event
 ) -> None:
     """Take job after job of these kinds until `stopping`, and give back what is in hand then."""
     worker = uuid.uuid4()
     while not stopping.is_set():
         try:
-            with database.session() as session:
+            with store.database.session() as session:
                 job = jobs.take(session, worker, kinds)
             if job:
-                run(Work(database, vault, population(), job, worker), stopping)
+                run(Work(store, population(), job, worker), stopping)
         except StoreError as error:
             _log.warning("jobs wait: %s", error)
             job = None
         if job is None:
             stopping.wait(_WHEN_IDLE_S)
-    with suppress(StoreError), database.session() as session:
+    with suppress(StoreError), store.database.session() as session:
         jobs.give_back(session, worker)
 
 
-def start_working(database: Database, vault: Vault, population: Callable[[], Twin]) -> Event:
+def start_working(store: Store, population: Callable[[], Twin]) -> Event:
     """Work jobs off in threads of this process; setting the event ends them."""
     stopping = Event()
     for kinds in (AT_ONCE, LONG):
-        given = (database, vault, population, kinds, stopping)
-        Thread(target=work_off, args=given, daemon=True).start()
+        Thread(target=work_off, args=(store, population, kinds, stopping), daemon=True).start()
     return stopping

@@ -1,21 +1,37 @@
-"""Whose twin answers for a stored patient: their own, if it was fitted, or the population's."""
+"""What the twin needs to answer for a stored patient: their record, and whose twin it is."""
 
 import uuid
+from datetime import datetime, timedelta
 
-from sqlalchemy.orm import Session
-
+from hybridtwin.record import Record
 from hybridtwin.registry import personal_from_bytes
 from hybridtwin.twin import Twin
-from serving.store import issued
-from serving.store.vault import Vault
+from serving.store import issued, patients
+from serving.store.records import record_of
+from serving.v1.store import Store
 
 
-def twin_of(session: Session, vault: Vault, patient: uuid.UUID, population: Twin) -> Twin:
-    """A patient's latest twin; the population's if there is none that was fitted on it.
+def record_and_twin(
+    store: Store, patient: uuid.UUID, population: Twin, now: datetime, days: int | None = None
+) -> tuple[Record, Twin]:
+    """What is known of a patient, and their latest twin.
+
+    The transaction is over before anything is computed with them.
+
+    Args:
+        store: Where they are kept.
+        patient: Whose.
+        population: The twin of those who have none that was fitted on it.
+        now: The present.
+        days: How many days before it; all if None.
 
     Raises:
         UnknownError: There is no such patient.
     """
-    kept = issued.find(session, vault, patient, "twin", limit=1)
+    begin = None if days is None else now - timedelta(days=days)
+    with store.database.reading() as session:
+        profile = patients.find(session, store.vault, patient).profile
+        record = record_of(session, store.vault, patient, profile, begin, now)
+        kept = issued.find(session, store.vault, patient, "twin", limit=1)
     own = personal_from_bytes(kept[0].content, population) if kept else None
-    return own or population
+    return record, own or population

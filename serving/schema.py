@@ -1,5 +1,6 @@
 """What the service is asked, and how it says that something is wrong."""
 
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
@@ -25,6 +26,11 @@ def _as_words(time: Any) -> Any:
 
 ZonedTime = Annotated[AwareDatetime, BeforeValidator(_as_words)]
 """A time in words: of a number nobody knows whether it counts seconds or milliseconds."""
+
+
+def is_believable(time: datetime) -> bool:
+    """Whether a time is of this century; others come from clocks that were never set."""
+    return 2000 <= time.year < 2100
 
 
 class Request(BaseModel):

@@ -42,8 +42,7 @@ class HybridTwin:
         app.state.settings = settings
         app.state.twin = twin
         if settings.database is not None:
-            store = app.state.store
-            app.state.working = start_working(store.database, store.vault, lambda: app.state.twin)
+            app.state.working = start_working(app.state.store, lambda: app.state.twin)
         if settings.compiled:
             Thread(target=_compile, args=(twin,), daemon=True).start()
         app.state.review = settings.clinic and ThreadPoolExecutor(1).submit(

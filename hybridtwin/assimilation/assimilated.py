@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hybridtwin.assimilation.advance import Happened, advance, correct, generator, seed_of
-from hybridtwin.assimilation.filters import Ensemble, systematic
+from hybridtwin.assimilation.filters import Ensemble
 from hybridtwin.assimilation.settings import AssimilationSettings
 from hybridtwin.assimilation.state import SLOW, begun
 from hybridtwin.assimilation.stream import (
@@ -38,6 +38,7 @@ from hybridtwin.native import native_step
 from hybridtwin.physiology.parameters import FITTED_COLUMNS
 from hybridtwin.physiology.steady import MIN_PER_H
 from hybridtwin.record import Record
+from hybridtwin.resampling import systematic
 from hybridtwin.trust import LOOK_BACK_MIN, MIN_READINGS
 from hybridtwin.twin import Twin
 from hybridtwin.units import steps

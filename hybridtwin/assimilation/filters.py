@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from hybridtwin.assimilation.settings import FilterSettings
+from hybridtwin.resampling import systematic
 
 
 @dataclass(frozen=True)
@@ -189,18 +190,6 @@ def _rejuvenated(
     noise = chance.normal @ (weights.sqrt().unsqueeze(-1) * (members - mean))
     kernel = shrink * drawn + (1 - shrink) * mean + (1 - shrink**2) ** 0.5 * noise
     return Ensemble.equal(torch.where(kinds.slow, kernel, drawn))
-
-
-def systematic(weights: Tensor, uniform: Tensor) -> Tensor:
-    """(N, M) indices of members, each as often as its weight says, within one.
-
-    Args:
-        weights: (N, M) summing to 1.
-        uniform: (N,) from 0 to 1.
-    """
-    count = weights.shape[1]
-    at = (torch.arange(count).to(weights) + uniform.unsqueeze(1)) / count
-    return torch.searchsorted(weights.cumsum(1), at).clamp(max=count - 1)
 
 
 def _chosen(members: Tensor, index: Tensor) -> Tensor:

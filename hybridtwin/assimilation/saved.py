@@ -1,15 +1,11 @@
 """What is held true of a person, as bytes to store between readings: tens of kilobytes."""
 
-import json
-import zlib
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 
+from hybridtwin import tensor_bytes
 from hybridtwin.assimilation.assimilated import Assimilated, Checkpoint, another_twin, identity
 from hybridtwin.errors import ModelError, Problem
 from hybridtwin.events import Profile
@@ -23,7 +19,7 @@ _TIMES: Final = ("time", "start", "end")
 
 
 def to_bytes(held: Assimilated) -> bytes:
-    """A safetensors file: numbers as they are, and the rest as compressed JSON."""
+    """Numbers as they are, and the rest as plain values beside them."""
     head = {
         "format": FORMAT,
         "twin": held.twin,
@@ -32,15 +28,13 @@ def to_bytes(held: Assimilated) -> bytes:
         "times": [checkpoint.time.value for checkpoint in held.checkpoints],
         "days": list(held.days),
     }
-    text = zlib.compress(json.dumps(head).encode())
     tensors = {
-        "head": torch.from_numpy(np.frombuffer(text, dtype=np.uint8).copy()),
         "members": torch.stack([checkpoint.members for checkpoint in held.checkpoints]),
         "log_weights": torch.stack([checkpoint.log_weights for checkpoint in held.checkpoints]),
     }
     if held.days:
         tensors["days"] = torch.stack(list(held.days.values()))
-    return save(tensors)
+    return tensor_bytes.to_bytes(head, tensors)
 
 
 def from_bytes(content: bytes, twin: Twin) -> Assimilated:
@@ -54,10 +48,9 @@ def from_bytes(content: bytes, twin: Twin) -> Assimilated:
         ModelError: It is no such state, of another format, or another twin's.
     """
     try:
-        tensors = load(content)
-        head = json.loads(zlib.decompress(tensors["head"].numpy().tobytes()))
+        head, tensors = tensor_bytes.from_bytes(content)
         written = head["format"]
-    except (SafetensorError, KeyError, ValueError, zlib.error) as error:
+    except (KeyError, ValueError) as error:
         raise _refused(f"it cannot be read ({error})") from error
     if written != FORMAT:
         raise _refused(f"it has format {written}, and this version reads {FORMAT}")

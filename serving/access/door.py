@@ -50,6 +50,10 @@ class Access:
     denied: Callable[[Caller, Action, str | None], None]
     """Told of everything that is refused to a caller: what, and about which patient."""
 
+    def relations(self, who: Caller, patient: str) -> frozenset[Relation]:
+        """What a caller is to a patient now."""
+        return relations(who, self.ties(patient), datetime.now(UTC))
+
 
 def _access(request: Request) -> Access:
     access: Access = request.app.state.access
@@ -127,14 +131,18 @@ def require(
     def permitted(request: Request, access: TheAccess, who: TheCaller) -> Caller:
         patient = request.path_params.get("patient")
         if patient is not None:
-            tied = relations(who, access.ties(patient), datetime.now(UTC))
-            permit(access, who, action, tied, patient)
+            permit(access, who, action, access.relations(who, patient), patient)
         else:
             tied_to_clinic = clinic_of(request) in who.clinics
             permit(access, who, action, {Relation.CLINIC} if tied_to_clinic else set())
         return who
 
     return permitted
+
+
+def is_allowed(who: Caller, action: Action, tied: Set[Relation]) -> bool:
+    """Whether one of these relations, or the caller's role alone, allows the action."""
+    return any(may(who, action, relation) for relation in (Relation.NONE, *tied))
 
 
 def permit(
@@ -145,7 +153,7 @@ def permit(
     Raises:
         HTTPException: 403; or 404 for a patient to whom the caller has no tie.
     """
-    if any(may(who, action, relation) for relation in (Relation.NONE, *tied)):
+    if is_allowed(who, action, tied):
         return
     access.denied(who, action, patient)
     if patient is not None and not tied:

@@ -10,10 +10,8 @@ from fastapi import APIRouter, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
-from serving.access.door import TheAccess
+from serving.access.door import TheAccess, is_allowed
 from serving.access.policy import Action
-from serving.access.policy import may as may_do
-from serving.access.relations import relations
 from serving.store import issued
 from serving.v1.permission import PatientId, Permission, may
 from serving.v1.schema import Answer
@@ -57,8 +55,8 @@ async def follow(
 
     def look() -> list[issued.Announcement] | None:
         """What was issued lately; None if the reader may no longer know."""
-        tied = relations(permission.caller, access.ties(str(patient)), datetime.now(UTC))
-        if not any(may_do(permission.caller, permission.action, tie) for tie in tied):
+        who = permission.caller
+        if not is_allowed(who, permission.action, access.relations(who, str(patient))):
             return None
         with permission.store.database.reading() as session:
             return issued.announced(session, patient, begin)

@@ -1,7 +1,7 @@
 """Long work: started, and how far it is."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from serving.access.door import TheAccess, TheCaller, permit
 from serving.access.policy import Action
-from serving.access.relations import Relation, relations
+from serving.access.relations import Relation
 from serving.store import jobs
 from serving.store.errors import UnknownError
 from serving.v1.permission import PatientId, Permission, may
@@ -71,7 +71,7 @@ def read_job(
     except UnknownError:
         found = None
     patient = str(found.patient_id) if found and found.patient_id else ""
-    tied = set(relations(who, access.ties(patient), datetime.now(UTC)))
+    tied = set(access.relations(who, patient))
     if found and found.clinic in who.clinics:
         tied.add(Relation.CLINIC)
     permit(access, who, Action.JOB_READ, tied, patient)

@@ -12,11 +12,16 @@ from hybridtwin.plan import HORIZON_MAX_MIN, Plan
 from hybridtwin.units import STEP_MIN, GlucoseUnit
 from serving.access.caller import Role
 from serving.access.relations import Relation
-from serving.schema import MAX_PLANS, ProblemItem, Request, Units, ZonedTime
+from serving.schema import (
+    MAX_PLANS,
+    ProblemItem,
+    Request,
+    Units,
+    ZonedTime,
+    is_believable,
+)
 from serving.store.consents import Purpose
 from serving.store.shares import Scope, State
-
-LATEST_YEAR = 2100
 
 
 class Answer(BaseModel):
@@ -32,7 +37,7 @@ def _printable(text: str) -> str:
 
 
 def _believable(time: datetime) -> datetime:
-    if not 2000 <= time.year < LATEST_YEAR:
+    if not is_believable(time):
         raise ValueError("lies in another century")
     return time
 

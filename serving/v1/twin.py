@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -18,10 +18,9 @@ from hybridtwin.scenario import ScenarioReport, compare
 from hybridtwin.twin import Twin
 from serving.access.policy import Action
 from serving.history import check_times
-from serving.personal import twin_of
+from serving.personal import record_and_twin
 from serving.state import TheTwin
-from serving.store import issued, patients
-from serving.store.records import record_of
+from serving.store import issued
 from serving.v1.belief import BeliefList, BeliefReport, model_of, report_of
 from serving.v1.permission import PatientId, Permission, may
 from serving.v1.schema import (
@@ -145,15 +144,8 @@ def read_forecast(
 def _believe(
     permission: Permission, patient: uuid.UUID, population: Twin, plans: Sequence[Plan] = ()
 ) -> tuple[Belief, Twin]:
-    """What is held true now of a stored patient, from their last days, and by which twin.
-
-    The transaction ends before the twin begins to compute.
-    """
+    """What is held true now of a stored patient, from their last days, and by which twin."""
     now = datetime.now(UTC)
     check_times(plans, pd.Timestamp(now))
-    with permission.store.database.reading() as session:
-        profile = patients.find(session, permission.vault, patient).profile
-        begin = now - timedelta(days=CLIMATOLOGY_DAYS)
-        record = record_of(session, permission.vault, patient, profile, begin, now)
-        twin = twin_of(session, permission.vault, patient, population)
+    record, twin = record_and_twin(permission.store, patient, population, now, CLIMATOLOGY_DAYS)
     return twin.believe(record, pd.Timestamp(now)), twin

@@ -41,13 +41,6 @@ def question() -> dict[str, Any]:
     return {"units": {"glucose": "mg/dL"}, "glucose": glucose, "horizon_min": 480}
 
 
-def ask(client: httpx.Client, body: dict[str, Any]) -> float:
-    """One request; seconds."""
-    begin = time.perf_counter()
-    client.post(PATH, json=body).raise_for_status()
-    return time.perf_counter() - begin
-
-
 def busy(url: str, seconds: float) -> float:
     """Requests a second with all clients asking all the time."""
     end = time.perf_counter() + seconds
@@ -57,7 +50,7 @@ def busy(url: str, seconds: float) -> float:
         with httpx.Client(base_url=url, timeout=60) as client:
             body = question()
             while time.perf_counter() < end:
-                ask(client, body)
+                client.post(PATH, json=body).raise_for_status()
                 asked += 1
         return asked
 

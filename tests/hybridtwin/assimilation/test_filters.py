@@ -14,9 +14,9 @@ from hybridtwin.assimilation.filters import (
     Ensemble,
     Kinds,
     Reading,
-    systematic,
 )
 from hybridtwin.assimilation.settings import FilterSettings
+from hybridtwin.resampling import systematic
 from hybridtwin.units import GLUCOSE_MAX_MG_DL, GLUCOSE_MIN_MG_DL
 
 PRECISE = torch.float64
