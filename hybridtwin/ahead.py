@@ -17,7 +17,7 @@ from hybridtwin.plan import (
     planned_basal_share,
     under_way,
 )
-from hybridtwin.record import Record
+from hybridtwin.record import Record, late
 from hybridtwin.timeline import CHANNEL
 from hybridtwin.units import STEP_MIN
 
@@ -48,10 +48,12 @@ def since(record: Record, time: pd.Timestamp) -> Plan:
     """Doses, meals and activity after the last reading, as events."""
 
     def rows(table: pd.DataFrame) -> list[dict[str, object]]:
-        late = table[table["time"] >= time]
+        after = late(table, time)
+        if after.empty:  # as nearly always, and to_dict takes a millisecond to say so
+            return []
         return [
             {key: value for key, value in row.items() if pd.notna(value)}
-            for row in late.to_dict("records")
+            for row in after.to_dict("records")
         ]
 
     return Plan(

@@ -30,9 +30,10 @@ from pydantic import ValidationError
 
 from hybridtwin import importers
 from hybridtwin.errors import PlanError, Problem, RecordError, TwinError
+from hybridtwin.event_tables import EVENT_TABLES
 from hybridtwin.events import Activity, Condition, Dose, Glucagon, Meal
 from hybridtwin.plan import Plan
-from hybridtwin.record import EVENT_TABLES, Record
+from hybridtwin.record import Record
 from hybridtwin.record_files import load_record, record_folders
 from hybridtwin.validation import explain, place
 

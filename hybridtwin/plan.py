@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from hybridtwin.errors import PlanError, Problem
+from hybridtwin.event_tables import EVENT_TABLES
 from hybridtwin.events import Activity, Condition, Dose, Event, Glucagon, Meal, Profile
-from hybridtwin.record import EVENT_TABLES, Record, from_events
+from hybridtwin.record import Record, from_events
 from hybridtwin.stepwise import spread
 from hybridtwin.timeline import Timeline, to_timeline
 from hybridtwin.units import STEP_MIN
@@ -135,6 +136,8 @@ def _on_grid(events: Iterable[AnEvent], start: pd.Timestamp) -> list[AnEvent]:
 def under_way(record: Record, time: pd.Timestamp) -> list[Condition]:
     """What is left at `time` of every condition that began before it."""
     rows = record.conditions
+    if rows.empty:
+        return []
     ends = rows["time"] + pd.to_timedelta(rows["duration_min"], unit="min")
     lasting = (rows["time"] < time) & (ends > time)
     left_min = (ends - time) / pd.Timedelta(minutes=1)

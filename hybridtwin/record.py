@@ -4,44 +4,27 @@ A Record is a value. Its tables are checked once, when it is made, against the f
 limits of `hybridtwin.events`; an importer or a request that passes here can be trusted everywhere.
 """
 
-import functools
-import types
+import math
 import typing
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-import annotated_types
 import pandas as pd
-import pandera.pandas as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from hybridtwin.errors import Problem, RecordError
+from hybridtwin.event_tables import EVENT_TABLES, TABLES, logged_between, of_events, table
 from hybridtwin.events import (
     Activity,
     Condition,
     Dose,
-    Event,
     Glucagon,
     GlucoseReading,
     Meal,
     Profile,
 )
 from hybridtwin.units import MMOL_L_SUSPECT_MEDIAN
-
-TABLES: dict[str, type[Event]] = {
-    "glucose": GlucoseReading,
-    "insulin": Dose,
-    "meals": Meal,
-    "activity": Activity,
-    "glucagon": Glucagon,
-    "conditions": Condition,
-}
-EVENT_TABLES = tuple(name for name in TABLES if name != "glucose")
-LOGGED_CHANNELS = ("bolus", "meals")
-LOGGING_MARGIN = pd.Timedelta(hours=12)
-_UTC = pd.DatetimeTZDtype(unit="ns", tz="UTC")
 
 
 class Note(BaseModel):
@@ -67,113 +50,6 @@ class Provenance(BaseModel):
     def count(self, action: str) -> int:
         """Rows touched by notes of this action."""
         return sum(note.count for note in self.notes if note.action == action)
-
-
-def _column(annotation: object, metadata: Sequence[object]) -> pa.Column:
-    """A table column with the type and limits of an event's field."""
-    options = typing.get_args(annotation)
-    nullable = types.NoneType in options
-    if nullable:
-        (annotation,) = (option for option in options if option is not types.NoneType)
-    checks = []
-    for limit in metadata:
-        if isinstance(limit, annotated_types.Ge):
-            checks.append(pa.Check.ge(limit.ge))
-        elif isinstance(limit, annotated_types.Gt):
-            checks.append(pa.Check.gt(limit.gt))
-        elif isinstance(limit, annotated_types.Le):
-            checks.append(pa.Check.le(limit.le))
-    dtype: object = str
-    if annotation is float:
-        dtype = float
-    elif annotation is bool:
-        dtype = "boolean" if nullable else bool
-    elif typing.get_origin(annotation) is typing.Literal:
-        checks.append(pa.Check.isin(typing.get_args(annotation)))
-    elif isinstance(annotation, type) and issubclass(annotation, StrEnum):
-        checks.append(pa.Check.isin([str(member) for member in annotation]))
-    return pa.Column(dtype, checks, nullable=nullable, coerce=True)
-
-
-def _schema(event: type[Event]) -> pa.DataFrameSchema:
-    columns = {
-        name: _column(info.annotation, info.metadata)
-        for name, info in event.model_fields.items()
-        if name != "time"
-    }
-    time = pa.Column(_UTC, coerce=True)
-    return pa.DataFrameSchema({"time": time} | columns, strict=True, coerce=True)
-
-
-_SCHEMAS = {table: _schema(event) for table, event in TABLES.items()}
-_SCHEMAS["logged"] = pa.DataFrameSchema(
-    {
-        "channel": pa.Column(str, pa.Check.isin(LOGGED_CHANNELS)),
-        "start": pa.Column(_UTC, coerce=True),
-        "end": pa.Column(_UTC, coerce=True),
-    },
-    strict=True,
-    coerce=True,
-)
-
-
-def optional_limits(name: str) -> dict[str, tuple[float, float]]:
-    """Lowest and highest value of a table's numbers that may be unknown, by column."""
-    found = {}
-    for column, info in TABLES[name].model_fields.items():
-        bounds = {type(limit): limit for limit in info.metadata}
-        low, high = bounds.get(annotated_types.Ge), bounds.get(annotated_types.Le)
-        if types.NoneType in typing.get_args(info.annotation) and low and high:
-            found[column] = (float(low.ge), float(high.le))
-    return found
-
-
-def table(name: str, rows: pd.DataFrame | None = None) -> pd.DataFrame:
-    """A table with all its columns, absent ones filled with the event's defaults.
-
-    Args:
-        name: A key of `TABLES`, or `logged`.
-        rows: What is known; None gives an empty table.
-
-    Raises:
-        RecordError: A value has the wrong type or lies outside its limits.
-    """
-    if rows is None or rows.empty:
-        return _nothing(name).copy()
-    schema = _SCHEMAS[name]
-    rows = rows.copy()
-    if name in TABLES:
-        for column, info in TABLES[name].model_fields.items():
-            if column not in rows and not info.is_required():
-                rows[column] = info.default
-    rows = rows.reset_index(drop=True)
-    try:
-        valid = schema.validate(rows, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        raise RecordError(_explain(name, error.failure_cases)) from error
-    return valid[list(schema.columns)]
-
-
-@functools.cache  # validation takes milliseconds, and most plans are mostly empty
-def _nothing(name: str) -> pd.DataFrame:
-    schema = _SCHEMAS[name]
-    return schema.validate(pd.DataFrame(columns=list(schema.columns)))[list(schema.columns)]
-
-
-def _explain(name: str, failures: pd.DataFrame) -> list[Problem]:
-    shown = 5
-    problems = []
-    for row in failures.head(shown).itertuples():
-        place = "" if pd.isna(row.index) else f"[{int(row.index)}]"
-        column = row.column if isinstance(row.column, str) else row.failure_case
-        what = f"{row.failure_case!r} does not satisfy {row.check}"
-        problems.append(
-            Problem(f"{name}{place}.{column}", what, "Correct or leave out this value.")
-        )
-    if len(failures) > shown:
-        more = len(failures) - shown
-        problems.append(Problem(name, f"{more} more such values", "Correct them too."))
-    return problems
 
 
 @dataclass(frozen=True)
@@ -207,12 +83,16 @@ class Record:
     provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
-        for name in _SCHEMAS:
+        for name in (*TABLES, "logged"):
             object.__setattr__(self, name, table(name, getattr(self, name)))
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse tables whose rows, each possible by itself, cannot stand together."""
         problems = [
             problem for name in TABLES for problem in _time_problems(name, getattr(self, name))
         ]
-        median = self.glucose["mg_dl"].median()
+        median = math.inf if self.glucose.empty else self.glucose["mg_dl"].median()
         if median <= MMOL_L_SUSPECT_MEDIAN:
             problems.append(
                 Problem(
@@ -232,28 +112,43 @@ class Record:
     def before(self, time: pd.Timestamp) -> "Record":
         """The record as known at `time`: readings up to and including it, events before it."""
         logged = self.logged[self.logged["start"] < time]
-        events = {name: getattr(self, name) for name in EVENT_TABLES}
-        return self._part(
-            glucose=self.glucose[self.glucose["time"] <= time],
-            **{name: rows[rows["time"] < time] for name, rows in events.items()},
-            logged=logged.assign(end=logged["end"].clip(upper=time)),
+        events = {name: _upto(getattr(self, name), time, "left") for name in EVENT_TABLES}
+        return self._with(
+            glucose=_upto(self.glucose, time, "right"),
+            **events,
+            logged=logged.assign(end=logged["end"].clip(upper=time)).reset_index(drop=True),
         )
 
     def since(self, time: pd.Timestamp) -> "Record":
         """The record without what began before `time`."""
         logged = self.logged[self.logged["end"] > time]
-        tables = {name: getattr(self, name) for name in TABLES}
-        return self._part(
-            **{name: rows[rows["time"] >= time] for name, rows in tables.items()},
-            logged=logged.assign(start=logged["start"].clip(lower=time)),
+        return self._with(
+            **{name: late(getattr(self, name), time) for name in TABLES},
+            logged=logged.assign(start=logged["start"].clip(lower=time)).reset_index(drop=True),
         )
 
-    def _part(self, **tables: pd.DataFrame) -> "Record":
-        """The record with some of its rows, which were checked and need no second look."""
-        part = copy(self)
+    def _with(self, **tables: pd.DataFrame) -> "Record":
+        """The record with other tables, whose rows were checked and need no second look."""
+        other = copy(self)
         for name, rows in tables.items():
-            object.__setattr__(part, name, rows.reset_index(drop=True))
-        return part
+            object.__setattr__(other, name, rows)
+        return other
+
+
+def late(rows: pd.DataFrame, time: pd.Timestamp) -> pd.DataFrame:
+    """A table's rows from `time` on."""
+    if rows.empty:
+        return rows
+    return rows.iloc[rows["time"].searchsorted(time) :].reset_index(drop=True)
+
+
+def _upto(
+    rows: pd.DataFrame, time: pd.Timestamp, side: typing.Literal["left", "right"]
+) -> pd.DataFrame:
+    """A table's rows before `time`, or up to and including it."""
+    if rows.empty:
+        return rows
+    return rows.iloc[: rows["time"].searchsorted(time, side)]
 
 
 def _time_problems(name: str, rows: pd.DataFrame) -> list[Problem]:
@@ -284,33 +179,6 @@ def _time_problems(name: str, rows: pd.DataFrame) -> list[Problem]:
     return problems
 
 
-def logged_spans(
-    channel: str,
-    times: pd.Series,
-    longest_gap: pd.Timedelta,
-    margin: pd.Timedelta = LOGGING_MARGIN,
-) -> pd.DataFrame:
-    """Spans in which a channel was evidently logged: its events, with no gap above `longest_gap`.
-
-    Args:
-        channel: `bolus` or `meals`.
-        times: The channel's event times, UTC, sorted.
-        longest_gap: A silence longer than this is taken as "not logged", not as "none taken".
-        margin: What a span reaches beyond its first and last event.
-
-    Returns:
-        Rows (channel, start, end), none for a channel without events.
-    """
-    if times.empty:
-        return table("logged")
-    times = times.reset_index(drop=True)
-    run = (times.diff() > longest_gap).cumsum()
-    spans = times.groupby(run).agg(["min", "max"])
-    return pd.DataFrame(
-        {"channel": channel, "start": spans["min"] - margin, "end": spans["max"] + margin}
-    )
-
-
 def from_events(
     profile: Profile,
     glucose: Sequence[GlucoseReading],
@@ -335,22 +203,12 @@ def from_events(
         logged: The channels (`bolus`, `meals`) whose logs are complete over the readings' span.
         source: What to call the origin.
     """
-    rows = (glucose, insulin, meals, activity, glucagon, conditions)
+    events = (glucose, insulin, meals, activity, glucagon, conditions)
     tables = {
-        name: pd.DataFrame([event.model_dump() for event in events])
-        for name, events in zip(TABLES, rows, strict=True)
-        if events
+        name: of_events(name, those) for name, those in zip(TABLES, events, strict=True) if those
     }
-    for one in tables.values():
-        one["time"] = pd.to_datetime(one["time"], utc=True)
-    spans = [
-        pd.DataFrame({"channel": [channel], "start": [glucose[0].time], "end": [glucose[-1].time]})
-        for channel in logged
-        if glucose
-    ]
-    return Record(
-        profile=profile,
-        **tables,
-        logged=pd.concat(spans) if spans else table("logged"),
-        provenance=Provenance(source=source),
-    )
+    if logged and glucose:
+        tables["logged"] = logged_between(logged, glucose[0].time, glucose[-1].time)
+    record = Record(profile=profile, provenance=Provenance(source=source))._with(**tables)
+    record._check()
+    return record

@@ -9,8 +9,9 @@ import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from hybridtwin.errors import RecordError
+from hybridtwin.event_tables import TABLES
 from hybridtwin.events import Meal, Profile
-from hybridtwin.record import TABLES, Provenance, Record
+from hybridtwin.record import Provenance, Record
 
 _STORED = (*TABLES, "logged")
 # What version 0.1 did not know: its records load all the same and keep their fingerprints.

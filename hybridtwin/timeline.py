@@ -141,13 +141,15 @@ def _put_glucose(
         return original
     if (rows["source"] == "cgm").any():
         rows = rows[rows["source"] == "cgm"]
-    at = ((rows["time"] - start) / _STEP).round().astype(int)
+    at = ((rows["time"] - start) / _STEP).round().to_numpy(dtype=int)
     kept = (at >= 0) & (at < len(values))
-    mean = rows[kept].groupby(at[kept]).agg({"mg_dl": "mean", "interpolated": "min"})
-    column = CHANNEL["glucose_mg_dl"]
-    values[mean.index, column] = mean["mg_dl"]
-    known[mean.index, column] = True
-    original[mean.index] = ~mean["interpolated"].to_numpy(dtype=bool)
+    at, mg_dl = at[kept], rows["mg_dl"].to_numpy()[kept]
+    count = np.bincount(at, minlength=len(values))
+    total = np.bincount(at, weights=mg_dl, minlength=len(values))
+    column, there = CHANNEL["glucose_mg_dl"], count > 0
+    values[there, column] = total[there] / count[there]
+    known[:, column] = there
+    original[at[~rows["interpolated"].to_numpy(dtype=bool)[kept]]] = True
     return original
 
 
@@ -202,6 +204,8 @@ def _put_glucagon(
     record: Record, start: pd.Timestamp, values: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> None:
     known[:, CHANNEL["glucagon_ug"]] = True  # rare, and nobody forgets it
+    if record.glucagon.empty:
+        return
     rows = record.glucagon.assign(duration_min=0.0)
     spread(rows, "dose_ug", start, values[:, CHANNEL["glucagon_ug"]])
 

@@ -8,9 +8,10 @@ from typing import Final
 import pandas as pd
 
 from hybridtwin.errors import PlanError, Problem, RecordError
+from hybridtwin.event_tables import EVENT_TABLES
 from hybridtwin.events import Event, GlucoseReading
 from hybridtwin.plan import HORIZON_MAX_MIN, Plan
-from hybridtwin.record import EVENT_TABLES, Record, from_events
+from hybridtwin.record import Record, from_events
 from hybridtwin.trust import CLOCK_TOLERANCE_MIN
 from hybridtwin.units import (
     GLUCOSE_MAX_MG_DL,
@@ -121,17 +122,17 @@ def _few(problems: Iterator[Problem], where: str) -> list[Problem]:
 def _future_or_ancient(
     name: str, rows: Sequence[Reading | Event], now: pd.Timestamp
 ) -> Iterator[Problem]:
-    latest = now + pd.Timedelta(minutes=CLOCK_TOLERANCE_MIN)
-    earliest = now - pd.Timedelta(days=MAX_DAYS)
+    latest = (now + pd.Timedelta(minutes=CLOCK_TOLERANCE_MIN)).to_pydatetime()
+    earliest = (now - pd.Timedelta(days=MAX_DAYS)).to_pydatetime()
     for i, row in enumerate(rows):
         where = f"{name}[{i}].time"
-        if row.time > latest.to_pydatetime():
+        if row.time > latest:
             yield Problem(
                 where,
                 f"{row.time.isoformat()} lies after now, {now.isoformat(timespec='seconds')}",
                 "Check the zone and the clock; what is yet to come belongs into the plan.",
             )
-        elif row.time < earliest.to_pydatetime():
+        elif row.time < earliest:
             yield Problem(
                 where,
                 f"{row.time.isoformat()} lies more than {MAX_DAYS} days before now",

@@ -8,8 +8,9 @@ import torch
 from hybridtwin import tensor_bytes
 from hybridtwin.assimilation.assimilated import Assimilated, Checkpoint, another_twin, identity
 from hybridtwin.errors import ModelError, Problem
+from hybridtwin.event_tables import EVENT_TABLES
 from hybridtwin.events import Profile
-from hybridtwin.record import EVENT_TABLES, Record
+from hybridtwin.record import Record
 from hybridtwin.twin import Twin
 
 FORMAT: Final = 1

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from hybridtwin.assimilation.advance import Source
-from hybridtwin.record import EVENT_TABLES, Record
+from hybridtwin.event_tables import EVENT_TABLES
+from hybridtwin.record import Record
 from hybridtwin.timeline import LONG_ACTING_COVERS, to_timeline
 from hybridtwin.units import STEP_MIN
 

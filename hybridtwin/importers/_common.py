@@ -8,16 +8,9 @@ import numpy as np
 import pandas as pd
 
 from hybridtwin.errors import ImportFormatError
+from hybridtwin.event_tables import LOGGING_MARGIN, logged_spans, optional_limits, table
 from hybridtwin.events import MINUTES_PER_DAY, Profile
-from hybridtwin.record import (
-    LOGGING_MARGIN,
-    Note,
-    Provenance,
-    Record,
-    logged_spans,
-    optional_limits,
-    table,
-)
+from hybridtwin.record import Note, Provenance, Record
 from hybridtwin.units import (
     BASAL_RATE_MAX_U_H,
     BOLUS_MAX_U,

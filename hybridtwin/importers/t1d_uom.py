@@ -13,10 +13,11 @@ from typing import Final
 import pandas as pd
 
 from hybridtwin.errors import ImportFormatError
+from hybridtwin.event_tables import table
 from hybridtwin.events import MINUTES_PER_DAY, InsulinKind, Profile
 from hybridtwin.importers import _clock as clock
 from hybridtwin.importers import _common as common
-from hybridtwin.record import Record, table
+from hybridtwin.record import Record
 from hybridtwin.units import MG_DL_PER_MMOL_L
 
 _KINDS: Final = {

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from hybridtwin.event_tables import LOGGED_CHANNELS
 from hybridtwin.events import MINUTES_PER_DAY, InsulinKind, Profile
-from hybridtwin.record import LOGGED_CHANNELS, Provenance, Record
+from hybridtwin.record import Provenance, Record
 from hybridtwin.units import STEP_MIN
 from hybridtwin.virtual.patients import Array, Patients
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hybridtwin.errors import Problem
+from hybridtwin.event_tables import TABLES
 from hybridtwin.events import Event, GlucoseReading
-from hybridtwin.record import TABLES
 from hybridtwin.trust import CLOCK_TOLERANCE_MIN
 from hybridtwin.units import GlucoseUnit, to_mg_dl
 from hybridtwin.validation import explain, place

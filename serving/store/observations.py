@@ -16,8 +16,8 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from hybridtwin.errors import Problem
+from hybridtwin.event_tables import TABLES
 from hybridtwin.events import Event
-from hybridtwin.record import TABLES
 from serving.store.batch import Batch, Row, read, unbelievable
 from serving.store.errors import UnknownError
 from serving.store.patients import lock

@@ -10,8 +10,9 @@ import pandas as pd
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from hybridtwin.event_tables import TABLES, table
 from hybridtwin.events import Event, Profile
-from hybridtwin.record import TABLES, Note, Record, from_events, table
+from hybridtwin.record import Note, Record, from_events
 from serving.store.observations import kept
 from serving.store.tables import CompleteLog
 from serving.store.vault import Vault

@@ -15,8 +15,9 @@ from typing import Final
 import pandas as pd
 from sqlalchemy.orm import Session
 
+from hybridtwin.event_tables import TABLES
 from hybridtwin.events import Profile
-from hybridtwin.record import TABLES, Provenance, Record
+from hybridtwin.record import Provenance, Record
 from serving.store import consents, patients, records
 from serving.store.errors import PrivacyError
 from serving.store.vault import Vault

@@ -8,8 +8,18 @@ import pytest
 from pydantic import ValidationError
 
 from hybridtwin.errors import RecordError
-from hybridtwin.events import Condition, Dose, Glucagon, GlucoseReading, Meal, Profile
-from hybridtwin.record import TABLES, Record, from_events, logged_spans, table
+from hybridtwin.event_tables import TABLES, logged_spans, table
+from hybridtwin.events import (
+    Activity,
+    Condition,
+    Dose,
+    Glucagon,
+    GlucoseReading,
+    InsulinKind,
+    Meal,
+    Profile,
+)
+from hybridtwin.record import Record, from_events
 from hybridtwin.record_files import fingerprint, load_record, record_folders, save_record
 from tests.hybridtwin.people import history
 
@@ -234,4 +244,28 @@ def test_a_part_of_a_record_is_what_its_rows_make(part: str) -> None:
     assert 0 < len(found.glucose) < len(whole.glucose)
     for name in (*TABLES, "logged"):
         rows = getattr(found, name)
+        pd.testing.assert_frame_equal(rows, table(name, rows))
+
+
+def test_a_record_of_events_is_what_its_rows_make() -> None:
+    """Events are not checked again: checking must find nothing, and change nothing."""
+    found = from_events(
+        Profile(),
+        [GlucoseReading(time=minutes(5 * k), mg_dl=120, source="fingerstick") for k in range(3)],
+        [
+            Dose(time=minutes(0), kind=InsulinKind.DEGLUDEC, purpose="basal", dose_u=12),
+            Dose(time=minutes(1).tz_convert("Asia/Tokyo"), dose_u=0.05),
+        ],
+        [Meal(time=minutes(2), carbs_g=30), Meal(time=minutes(2), carbs_g=30, fat_g=5)],
+        [
+            Activity(time=minutes(3), duration_min=30, kind="mixed", asleep=False),
+            Activity(time=minutes(90), duration_min=5, steps=300),
+        ],
+        [Glucagon(time=minutes(13), dose_ug=150)],
+        [Condition(time=minutes(-60), kind="illness", duration_min=600, severity=0.5)],
+        logged=["bolus", "meals"],
+    )
+    for name in (*TABLES, "logged"):
+        rows = getattr(found, name)
+        assert not rows.empty
         pd.testing.assert_frame_equal(rows, table(name, rows))

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from hybridtwin.errors import PlanError, RecordError
+from hybridtwin.event_tables import EVENT_TABLES
 from hybridtwin.events import Condition, Glucagon, Meal
-from hybridtwin.record import EVENT_TABLES
 from serving.history import check_times, to_record
 from serving.schema import MAX_RARE, ForecastRequest
 

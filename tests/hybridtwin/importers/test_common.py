@@ -1,10 +1,10 @@
 import pandas as pd
 import pytest
 
+from hybridtwin.event_tables import table
 from hybridtwin.events import Profile
 from hybridtwin.importers import _clock as clock
 from hybridtwin.importers import _common as common
-from hybridtwin.record import table
 
 MADRID = "Europe/Madrid"
 
