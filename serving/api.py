@@ -27,13 +27,21 @@ def router(guard: Callable[[Action], Sequence[Depends]]) -> APIRouter:
     """The paths, each behind the dependencies that guard its action."""
     found = APIRouter()
     asked = guard(Action.TWIN_FORECAST)
-    found.post("/v1/forecast", dependencies=asked, summary="What will happen?", tags=["twin"])(
-        forecast
-    )
+    found.post(
+        "/v1/forecast",
+        dependencies=asked,
+        responses={503: {}},
+        summary="What will happen?",
+        tags=["twin"],
+    )(forecast)
     asked = guard(Action.TWIN_SCENARIO)
-    found.post("/v1/scenario", dependencies=asked, summary="What would happen if?", tags=["twin"])(
-        scenario
-    )
+    found.post(
+        "/v1/scenario",
+        dependencies=asked,
+        responses={503: {}},
+        summary="What would happen if?",
+        tags=["twin"],
+    )(scenario)
     seen = guard(Action.TONIGHT_READ)
     found.get(
         "/v1/tonight",

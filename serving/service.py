@@ -7,6 +7,7 @@ from threading import Thread
 import bentoml
 import pandas as pd
 import torch
+from anyio import Semaphore
 
 from hybridtwin.events import GlucoseReading, Profile
 from hybridtwin.native import native_walk
@@ -29,7 +30,10 @@ torch.set_num_threads(1)  # requests run side by side; threads inside one would 
 
 
 @bentoml.asgi_app(measured(guarded(app)), path="/")
-@bentoml.service(metrics={"enabled": False})  # they would name patients' paths to everyone
+@bentoml.service(
+    workers=settings.workers,
+    metrics={"enabled": False},  # they would name patients' paths to everyone
+)
 class HybridTwin:
     """One twin, loaded once, and the night of the clinic, reviewed beside it."""
 
@@ -40,7 +44,7 @@ class HybridTwin:
         twin = load_twin(settings.model)
         _warm_up(twin)
         app.state.settings = settings
-        app.state.twin = twin
+        app.state.twin, app.state.turn = twin, Semaphore(1)
         if settings.database is not None:
             app.state.working = start_working(app.state.store, lambda: app.state.twin)
         if settings.compiled:

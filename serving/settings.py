@@ -55,6 +55,12 @@ class Settings(BaseModel):
         description="Whether to compile the model in the background, so that answers come several "
         "times faster after the first half minute.",
     )
+    workers: int = Field(
+        1, ge=1, description="Processes that answer side by side: one for each processor core."
+    )
+    waiting_max: int = Field(
+        50, ge=0, description="Questions that may wait for a worker's twin; beyond them it is busy."
+    )
 
     database: SecretStr | None = Field(
         None,

@@ -1,18 +1,30 @@
 """What the running service holds, as routes ask for it."""
 
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
+from http import HTTPStatus
 from typing import Annotated
 
+from anyio import Semaphore
 from fastapi import Depends, Request
+from starlette.exceptions import HTTPException
 
 from hybridtwin.twin import Twin
 from serving.settings import Settings
 from serving.tonight import Tonight
 
 
-def _twin(request: Request) -> Twin:
-    twin: Twin = request.app.state.twin
-    return twin
+async def _twin(request: Request) -> AsyncIterator[Twin]:
+    """The twin, one question at a time: two at once only take each other's processor.
+
+    Raises:
+        HTTPException: 503 if too many wait for it.
+    """
+    turn: Semaphore = request.app.state.turn
+    if not turn.value and turn.statistics().tasks_waiting >= _settings(request).waiting_max:
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": "1"})
+    async with turn:
+        yield request.app.state.twin
 
 
 def _review(request: Request) -> Future[Tonight] | None:
@@ -31,6 +43,6 @@ def clinic(request: Request) -> str | None:
     return None if folder is None else folder.resolve().name
 
 
-TheTwin = Annotated[Twin, Depends(_twin)]
+TheTwin = Annotated[Twin, Depends(_twin, scope="function")]
 TheReview = Annotated[Future[Tonight] | None, Depends(_review)]
 TheSettings = Annotated[Settings, Depends(_settings)]

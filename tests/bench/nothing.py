@@ -12,6 +12,6 @@ def forecast() -> dict[str, str]:
 
 
 @bentoml.asgi_app(app, path="/")
-@bentoml.service
+@bentoml.service(workers="cpu_count")
 class Nothing:
     """Answers without thinking."""

@@ -115,7 +115,8 @@ def rows() -> list[Row]:
         peer = measured(url)
     with TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        with serving(log, HYBRIDTWIN_COMPILED="true") as url:
+        workers = str(os.cpu_count())
+        with serving(log, HYBRIDTWIN_COMPILED="true", HYBRIDTWIN_WORKERS=workers) as url:
             busy(url, COMPILED_AFTER_S)
             ours = measured(url)
     return [
