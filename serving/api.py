@@ -17,7 +17,7 @@ from serving import meters, page
 from serving.access.policy import Action
 from serving.history import check_times, present, to_record
 from serving.schema import ForecastRequest, ScenarioRequest
-from serving.state import TheReview, TheSettings, TheTwin
+from serving.state import TheGuest, TheReview, TheSettings, TheTwin
 from serving.tonight import Tonight, TonightReport, in_unit
 
 Unit = Annotated[GlucoseUnit, Query(description="Unit of every glucose value in the answer.")]
@@ -92,9 +92,11 @@ def tonight(review: TheReview, unit: Unit = "mg/dL") -> TonightReport:
     )
 
 
-def tonight_page(review: TheReview, settings: TheSettings, unit: Unit = "mg/dL") -> Response:
+def tonight_page(
+    review: TheReview, settings: TheSettings, guest: TheGuest, unit: Unit = "mg/dL"
+) -> Response:
     """Tonight's list for people."""
-    return HTMLResponse(page.render(review, settings, unit), headers=page.HEADERS)
+    return HTMLResponse(page.render(review, settings, unit, guest), headers=page.HEADERS)
 
 
 def chart(participant: str, review: TheReview, unit: Unit = "mg/dL") -> Response:

@@ -6,7 +6,7 @@ from fastapi import Depends, FastAPI
 from fastapi.params import Depends as Dependency
 from fastapi.staticfiles import StaticFiles
 
-from serving import api, page
+from serving import api, page, sign_in
 from serving.access.door import require
 from serving.access.policy import Action
 from serving.description import DescribedApp, text
@@ -33,6 +33,7 @@ def create_app(stored: bool) -> FastAPI:
     app.mount("/static", StaticFiles(directory=page.HERE / "static"))  # the same for everyone
     app.include_router(api.router(_closed if stored else _open))
     if stored:
+        app.include_router(sign_in.router)
         for router in routes.ROUTERS:
             app.include_router(router)
     return app

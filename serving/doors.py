@@ -55,8 +55,8 @@ def _refusal(headers: Headers) -> int | None:
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > MAX_BODY_BYTES:
         return 413
-    if "content-type" not in headers and length == "0" and "transfer-encoding" not in headers:
-        return None  # there is no body
+    if length == "0" and "transfer-encoding" not in headers:
+        return None  # there is no body, whatever a form declares it to be
     if headers.get("content-type", "").split(";")[0].strip().lower() != _JSON:
         return 415
     return None

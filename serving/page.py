@@ -3,7 +3,7 @@
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -11,15 +11,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from hybridtwin.errors import TwinError
 from hybridtwin.glycemia.episodes import LOW_MG_DL, VERY_LOW_MG_DL
 from hybridtwin.units import GlucoseUnit, from_mg_dl
+from serving.access.caller import Caller
 from serving.settings import Settings
 from serving.tonight import UNITS, Group, Patient, Tonight, in_unit, words
 
 HERE: Final = Path(__file__).parent
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # no-referrer would take the Origin from forms
     "X-Content-Type-Options": "nosniff",
 }
 
@@ -66,19 +67,30 @@ _PAGES.filters |= {"percent": percent, "in_unit": in_unit, "words": words}
 _PAGES.globals |= {"clock": clock, "age": age, "units": UNITS}
 
 
-def render(review: Future[Tonight] | None, settings: Settings, unit: GlucoseUnit) -> str:
-    """The page, in whatever state the review is."""
+def plain(template: str, guest: Caller | None = None, **said: Any) -> str:
+    """A page that shows no patient."""
+    return _PAGES.get_template(template).render(guest=guest, **said)
+
+
+def render(
+    review: Future[Tonight] | None,
+    settings: Settings,
+    unit: GlucoseUnit,
+    guest: Caller | None = None,
+) -> str:
+    """Tonight's page for whom the door let in, in whatever state the review is."""
     if review is None:
-        return _PAGES.get_template("none.html").render()
+        return plain("none.html", guest)
     if not review.done():
-        return _PAGES.get_template("reviewing.html").render()
+        return plain("reviewing.html", guest)
     try:
         tonight = review.result()
     except TwinError as error:
-        return _PAGES.get_template("failed.html").render(problems=error.problems)
+        return plain("failed.html", guest, problems=error.problems)
     zones = {patient.time_zone for patient in tonight.patients}
     zone = zones.pop() if len(zones) == 1 else "UTC"
     return _PAGES.get_template("tonight.html").render(
+        guest=guest,
         sections=_sections(tonight, settings),
         total=len(tonight.patients),
         now=tonight.now,

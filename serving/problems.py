@@ -130,6 +130,8 @@ def _http_error(request: Request, error: Exception) -> Response:
     if error.status_code == HTTPStatus.BAD_REQUEST:  # the body could not even be decoded
         return _not_json("body", "cannot be read as JSON in UTF-8")
     headers = dict(error.headers or {})
+    if error.status_code < HTTPStatus.BAD_REQUEST:  # to the sign-in
+        return Response(status_code=error.status_code, headers=headers)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:  # Starlette names one route's methods
         route = getattr(request.scope.get("route"), "path", "")
         operations = request.app.openapi()["paths"].get(route, {})

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import httpx
 from pydantic import (
     AwareDatetime,
     BaseModel,
@@ -14,10 +15,12 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 
 from hybridtwin.errors import ModelError, Problem
-from serving.access.issuers import Issuer
+from serving.access.issuers import Issuer, safe
 
 PREFIX: Final = "HYBRIDTWIN_"
 
@@ -78,7 +81,24 @@ class Settings(BaseModel):
     issuers: Annotated[tuple[Issuer, ...], BeforeValidator(_from_json)] = Field(
         (),
         description='Whose tokens are trusted: [{"issuer": "https://...", "audience": "..."}], '
-        "where their claims are named otherwise with roles_claim, clinics_claim, patient_claim.",
+        "where their claims are named otherwise with roles_claim, clinics_claim, patient_claim; "
+        "with client_id, and scopes, one of them signs people in who come by a browser.",
+    )
+    client_secret: SecretStr | None = Field(
+        None, description="By which that issuer knows the service; none for a public client."
+    )
+    client_secret_file: Path | None = Field(None, description="A file that holds that secret.")
+    public_url: str | None = Field(
+        None,
+        validate_default=True,
+        description="The service's address in browsers, such as https://twin.example; sign-in "
+        "needs it, and HTTPS but on one machine alone.",
+    )
+    session_idle_min: int = Field(
+        30, ge=1, description="Without a request for so long, a browser's session is over."
+    )
+    session_max_min: int = Field(
+        480, ge=1, description="After so long it is over in any case, and roles are read anew."
     )
     requests_per_min: int = Field(
         600, ge=1, description="How often one caller may ask in a minute, for each process."
@@ -86,6 +106,30 @@ class Settings(BaseModel):
     strangers_per_min: int = Field(
         60, ge=1, description="How often one address may ask without valid credentials."
     )
+
+    @field_validator("issuers")
+    @classmethod
+    def _one_place_to_sign_in(cls, issuers: tuple[Issuer, ...]) -> tuple[Issuer, ...]:
+        if sum(issuer.client_id is not None for issuer in issuers) > 1:
+            raise ValueError("one issuer alone may have a client_id")
+        return issuers
+
+    @field_validator("public_url")
+    @classmethod
+    def _known_where_people_sign_in(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if url is None:
+            if any(issuer.client_id for issuer in info.data.get("issuers", ())):
+                raise ValueError("is not set, and people are to sign in")
+            return None
+        found = safe(url)
+        if found.path not in ("", "/") or found.query or found.fragment or found.username:
+            raise ValueError("has more than a scheme, a host and a port")
+        return str(httpx.URL(url)).rstrip("/")
+
+    @property
+    def sign_in(self) -> Issuer | None:
+        """Where people who come by a browser sign in."""
+        return next((issuer for issuer in self.issuers if issuer.client_id), None)
 
     def as_environment(self) -> dict[str, str]:
         """The variables that give these settings."""

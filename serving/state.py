@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
 
 from hybridtwin.twin import Twin
+from serving.access.caller import Caller
 from serving.settings import Settings
 from serving.tonight import Tonight
 
@@ -37,6 +38,12 @@ def _settings(request: Request) -> Settings:
     return settings
 
 
+def _caller(request: Request) -> Caller | None:
+    """Whom the door let in; nobody where there is no door."""
+    who: Caller | None = getattr(request.state, "caller", None)
+    return who
+
+
 def clinic(request: Request) -> str | None:
     """The clinic whose night is reviewed: the name of its folder."""
     folder = _settings(request).clinic
@@ -45,4 +52,5 @@ def clinic(request: Request) -> str | None:
 
 TheTwin = Annotated[Twin, Depends(_twin, scope="function")]
 TheReview = Annotated[Future[Tonight] | None, Depends(_review)]
+TheGuest = Annotated[Caller | None, Depends(_caller)]
 TheSettings = Annotated[Settings, Depends(_settings)]

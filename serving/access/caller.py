@@ -22,13 +22,15 @@ class Caller:
     """Who is asking, as their credentials say: `roles`, `clinics` and `patients` are theirs.
 
     `subject` is unique over all issuers and API keys; a stranger's is their network address.
+    `name` is what a page calls them, and decides nothing.
     """
 
     subject: str
-    kind: Literal["token", "key", "stranger"]
+    kind: Literal["token", "key", "session", "stranger"]
     roles: frozenset[Role] = frozenset()
     clinics: frozenset[str] = frozenset()
     patients: frozenset[str] = frozenset()
+    name: str = ""
 
 
 def stranger(address: str) -> Caller:

@@ -16,6 +16,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
+from serving.access.browser import Browsers, is_navigation, sign_in_path
 from serving.access.caller import Caller, stranger
 from serving.access.issuers import RETRY_S, IssuerAway
 from serving.access.policy import Action, may
@@ -49,6 +50,8 @@ class Access:
     """Counts a request; the seconds until the caller may ask again, 0 for now."""
     denied: Callable[[Caller, Action, str | None], None]
     """Told of everything that is refused to a caller: what, and about which patient."""
+    browsers: Browsers | None = None
+    """How people come in by a browser, if they may."""
 
     def relations(self, who: Caller, patient: str) -> frozenset[Relation]:
         """What a caller is to a patient now."""
@@ -68,31 +71,63 @@ def caller(request: Request, access: TheAccess, _: Annotated[object, _described]
 
     Raises:
         HTTPException: 401 without good credentials, 429 if they ask too often, 503 if their
-            token's issuer is away.
+            token's issuer is away; 303 to the sign-in for somebody who opens a page.
     """
     given = request.headers.getlist("authorization")
     found, refusal = None, None
     try:
-        found = _recognise(given, access)
+        found = _recognise(request, given, access)
     except Refused:
-        challenge = f'{_CHALLENGE}, error="invalid_token"' if given else _CHALLENGE
-        refusal = HTTPException(HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": challenge})
+        refusal = _turned_away(request, given, access)
     except IssuerAway:
         refusal = HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers=_retry(RETRY_S))
-    who = found or stranger(request.client.host if request.client else "")
-    wait_s = access.wait_s(who)
-    if wait_s:
-        raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, headers=_retry(wait_s))
+    who = found or _stranger(request)
+    _count(access, who)
     if refusal:
         raise refusal
+    request.state.caller = who
     return who
 
 
 TheCaller = Annotated[Caller, Depends(caller)]
 
 
-def _recognise(given: list[str], access: Access) -> Caller:
-    """The caller whom the Authorization headers, of which there must be one, stand for."""
+def visitor(request: Request, access: TheAccess) -> Caller:
+    """Whoever comes to sign in or out, known by their network alone.
+
+    Raises:
+        HTTPException: 429 if they ask too often.
+    """
+    who = _stranger(request)
+    _count(access, who)
+    return who
+
+
+def _stranger(request: Request) -> Caller:
+    return stranger(request.client.host if request.client else "")
+
+
+def _count(access: Access, who: Caller) -> None:
+    wait_s = access.wait_s(who)
+    if wait_s:
+        raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, headers=_retry(wait_s))
+
+
+def _turned_away(request: Request, given: list[str], access: Access) -> HTTPException:
+    if access.browsers and not given and is_navigation(request):
+        headers = {"Location": sign_in_path(request), "Cache-Control": "no-store"}
+        return HTTPException(HTTPStatus.SEE_OTHER, headers=headers)
+    challenge = f'{_CHALLENGE}, error="invalid_token"' if given else _CHALLENGE
+    return HTTPException(HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": challenge})
+
+
+def _recognise(request: Request, given: list[str], access: Access) -> Caller:
+    """The caller whom the one Authorization header stands for, or without one the session."""
+    if not given and access.browsers:
+        found = access.browsers.caller(request)
+        if found is None:
+            raise Refused
+        return found
     bearer = _BEARER.fullmatch(given[0]) if len(given) == 1 else None
     if bearer is None:
         raise Refused

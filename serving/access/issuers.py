@@ -2,11 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from threading import Lock
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
@@ -14,7 +15,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 REFRESH_S: Final = 600.0
 """From this age on, keys are asked for anew: a key that the issuer takes back is soon refused."""
@@ -22,7 +23,7 @@ RETRY_S: Final = 10.0
 """An issuer is asked at most this often, whatever tokens claim."""
 STALE_S: Final = 86_400.0
 """How long known keys serve while their issuer is away."""
-_TIMEOUT_S: Final = 3.0
+TIMEOUT_S: Final = 3.0
 _PATIENCE_S: Final = 1.0  # while another thread asks; strangers shall not hold every thread
 _RSA_BITS: Final = 2048  # NIST SP 800-131A
 _log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
 
 class IssuerAway(Exception):  # noqa: N818
-    """The issuer's keys cannot be had, so its tokens can be neither accepted nor refused."""
+    """The issuer does not answer, so its tokens can be neither accepted nor refused."""
 
 
 class Issuer(BaseModel):
@@ -44,18 +45,33 @@ class Issuer(BaseModel):
     roles_claim: str = "roles"
     clinics_claim: str = "clinics"
     patient_claim: str = "patient"
+    client_id: str | None = Field(
+        None, min_length=1, description="As whom the service signs people in there, in browsers."
+    )
+    scopes: str = Field("openid profile", description="What a sign-in asks for.")
 
     @field_validator("issuer")
     @classmethod
     def _safe(cls, value: str) -> str:
-        found = _safe(value)
+        found = safe(value)
         if found.query or found.fragment:
             raise ValueError("an issuer's address has no query and no fragment")
         return value
 
+    @field_validator("scopes")
+    @classmethod
+    def _openid(cls, value: str) -> str:
+        if "openid" not in value.split():
+            raise ValueError("without the scope openid nobody is told who signed in")
+        return value
 
-def _safe(url: str) -> SplitResult:
-    """The parts of an address from which keys may be read."""
+
+def safe(url: str) -> SplitResult:
+    """The parts of an address that nobody on the way can read or change.
+
+    Raises:
+        ValueError: It is not such a one.
+    """
     found = urlsplit(url)
     if found.scheme == "https" and found.hostname:
         return found
@@ -80,9 +96,24 @@ class Key:
     public: PublicKey
 
 
-class _Metadata(BaseModel):
+def _safe_address(url: str) -> str:
+    safe(url)
+    return url
+
+
+_Address = Annotated[str, AfterValidator(_safe_address)]
+
+
+class Metadata(BaseModel):
+    """What an issuer says of itself (OpenID Connect Discovery 1.0, RP-Initiated Logout 1.0)."""
+
     issuer: str
-    jwks_uri: str
+    jwks_uri: _Address
+    authorization_endpoint: _Address | None = None
+    token_endpoint: _Address | None = None
+    token_endpoint_auth_methods_supported: list[str] = ["client_secret_basic"]
+    end_session_endpoint: _Address | None = None
+    authorization_response_iss_parameter_supported: bool = False  # RFC 9207
 
 
 class _KeySet(BaseModel):
@@ -98,28 +129,49 @@ class _Entry(BaseModel):
     key_ops: list[str] = ["verify"]
 
 
-def fetch_keys(issuer: str) -> tuple[Key, ...]:
-    """The keys that the issuer publishes now (OpenID Connect Discovery 1.0, RFC 7517).
+def fetch_metadata(issuer: str) -> Metadata:
+    """What the issuer says of itself now.
 
     Raises:
         IssuerAway: It does not answer, or not with what it should.
     """
-    try:
-        with httpx.Client(timeout=_TIMEOUT_S) as client:
-            metadata = _Metadata.model_validate_json(
-                _get(client, issuer.rstrip("/") + "/.well-known/openid-configuration")
-            )
-            if metadata.issuer != issuer:
-                raise ValueError("the metadata are another issuer's")
-            found = _KeySet.model_validate_json(_get(client, metadata.jwks_uri))
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        _log.warning("no keys from the issuer %s: %s", issuer, type(error).__name__)
-        raise IssuerAway from None
+    with _asking(issuer) as client:
+        return _metadata(client, issuer)
+
+
+def fetch_keys(issuer: str) -> tuple[Key, ...]:
+    """The keys that the issuer publishes now (RFC 7517).
+
+    Raises:
+        IssuerAway: It does not answer, or not with what it should.
+    """
+    with _asking(issuer) as client:
+        metadata = _metadata(client, issuer)
+        found = _KeySet.model_validate_json(_get(client, metadata.jwks_uri))
     return tuple(key for published in found.keys if (key := _key(published)))
 
 
+@contextmanager
+def _asking(issuer: str) -> Iterator[httpx.Client]:
+    try:
+        with httpx.Client(timeout=TIMEOUT_S) as client:
+            yield client
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        _log.warning("no answer from the issuer %s: %s", issuer, type(error).__name__)
+        raise IssuerAway from None
+
+
+def _metadata(client: httpx.Client, issuer: str) -> Metadata:
+    found = Metadata.model_validate_json(
+        _get(client, issuer.rstrip("/") + "/.well-known/openid-configuration")
+    )
+    if found.issuer != issuer:
+        raise ValueError("the metadata are another issuer's")
+    return found
+
+
 def _get(client: httpx.Client, url: str) -> bytes:
-    _safe(url)
+    safe(url)
     return client.get(url).raise_for_status().content
 
 

@@ -85,6 +85,26 @@ def key(
     typer.echo(secret)
 
 
+@commands.command("sign-out")
+def sign_out(
+    url: _Url,
+    subject: Annotated[
+        str | None, typer.Option(help="Whose, as the audit log calls them; everybody's if absent.")
+    ] = None,
+) -> None:
+    """End sessions in browsers at once."""
+    from serving.store import audit, sessions
+
+    with _open(url) as database:
+        database.migrate()
+        with database.session() as session:
+            ended = sessions.end_all(session, subject)
+            audit.append(session, "command line", "session.revoke")
+            for who in ended:
+                audit.append(session, who, "session.end")
+    typer.echo(f"{len(ended)} sessions are over.")
+
+
 def _open(url: str) -> "closing[Database]":
     from serving.store.database import open_database  # slow to import
 

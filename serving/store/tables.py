@@ -200,6 +200,20 @@ class ApiKeyRow(Base):
     revoked: Mapped[datetime | None]
 
 
+class SessionRow(Base):
+    """Somebody's session in a browser; only the hash of its secret is kept."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    subject: Mapped[str] = mapped_column(String(512))
+    created: Mapped[datetime]
+    used: Mapped[datetime]
+    expires: Mapped[datetime]
+    sealed: Mapped[bytes]
+
+
 class JobRow(Base):
     """Work that takes long, how far it is, and which process does it."""
 

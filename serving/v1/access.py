@@ -12,6 +12,7 @@ from serving.access.relations import Relation, Share, Ties
 from serving.access.tokens import verifier
 from serving.settings import Settings
 from serving.store import api_keys, audit, consents, patients, shares
+from serving.v1.browsers import browsers_of
 from serving.v1.store import Store
 
 _NOBODY = uuid.UUID(int=0)
@@ -39,6 +40,7 @@ def access_to(store: Store, settings: Settings) -> Access:
         ties=ties,
         wait_s=rate_limit(settings.requests_per_min, settings.strangers_per_min),
         denied=denied,
+        browsers=browsers_of(store, settings),
     )
 
 

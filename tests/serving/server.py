@@ -28,7 +28,8 @@ def serving(log: Path, *options: str, **environment: str) -> Iterator[str]:
     """Its address; it has to stop without a word about a failure."""
     port = free_port()
     command = [HYBRIDTWIN, "serve", "--port", str(port), *options]
-    variables: Mapping[str, str] = os.environ | ENVIRONMENT | environment
+    known_as = {"HYBRIDTWIN_PUBLIC_URL": f"http://localhost:{port}"}
+    variables: Mapping[str, str] = os.environ | ENVIRONMENT | known_as | environment
     with (
         log.open("wb") as out,
         subprocess.Popen(command, stdout=out, stderr=out, env=variables) as server,

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any
@@ -25,6 +25,17 @@ def published(private: Any, algorithm: str, **more: Any) -> dict[str, Any]:
     return get_default_algorithms()[algorithm].to_jwk(private.public_key(), as_dict=True) | more
 
 
+def send(
+    request: BaseHTTPRequestHandler, status: int, body: bytes, headers: Mapping[str, str]
+) -> None:
+    request.send_response(status)
+    for name, value in headers.items():
+        request.send_header(name, value)
+    request.send_header("Content-Length", str(len(body)))
+    request.end_headers()
+    request.wfile.write(body)
+
+
 class RealIssuer:
     def __init__(self) -> None:
         self.keys: dict[str, tuple[str, Any]] = {}
@@ -42,13 +53,9 @@ class RealIssuer:
             def do_GET(self) -> None:
                 issuer.asked.append(self.path)
                 issuer.answering.wait(20)
-                status, body = issuer.answers.get(self.path) or issuer.answer(self.path)
-                self.send_response(status)
-                if status == 302:
-                    self.send_header("Location", issuer.url + "/keys")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                issuer.serve(self)
+
+            do_POST = do_GET  # noqa: N815
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -64,12 +71,17 @@ class RealIssuer:
         self._server.server_close()
         self._thread.join()
 
+    def serve(self, request: BaseHTTPRequestHandler) -> None:
+        status, body = self.answers.get(request.path) or self.answer(request.path)
+        headers = {"Location": self.url + "/keys"} if status == 302 else {}
+        send(request, status, body, headers)
+
+    def metadata(self) -> dict[str, Any]:
+        return {"issuer": self.url, "jwks_uri": self.url + "/keys"}
+
     def answer(self, path: str) -> tuple[int, bytes]:
         documents = {
-            "/.well-known/openid-configuration": {
-                "issuer": self.url,
-                "jwks_uri": self.url + "/keys",
-            },
+            "/.well-known/openid-configuration": self.metadata(),
             "/keys": {
                 "keys": [
                     published(key, algorithm, kid=kid, use="sig", alg=algorithm)

@@ -17,7 +17,8 @@ import pandas as pd
 
 from hybridtwin.record_files import save_record
 from hybridtwin.virtual.clinic import clinic as virtual_clinic
-from tests.serving.access.issuer import AUDIENCE, RealIssuer
+from tests.serving.access.issuer import AUDIENCE
+from tests.serving.access.provider import CLIENT_ID, CLIENT_SECRET, Provider
 from tests.serving.server import serving
 
 CLINIC = "north"
@@ -67,7 +68,7 @@ class Site:
     """
 
     client: httpx.Client
-    issuer: RealIssuer
+    issuer: Provider
     log: Path
     database: str
     master_key: str = field(repr=False)
@@ -101,14 +102,15 @@ class Site:
 @contextmanager
 def site(home: Path, database: str, clinic: Path) -> Iterator[Site]:
     """A service on this database, with a trusted issuer beside it."""
-    issuer = RealIssuer()
+    issuer = Provider()
     issuer.add("main")
     master_key = base64.b64encode(os.urandom(32)).decode()
-    trusted = [{"issuer": issuer.url, "audience": AUDIENCE}]
+    trusted = [{"issuer": issuer.url, "audience": AUDIENCE, "client_id": CLIENT_ID}]
     variables = {
         "HYBRIDTWIN_DATABASE": database,
         "HYBRIDTWIN_MASTER_KEY": master_key,
         "HYBRIDTWIN_ISSUERS": json.dumps(trusted),
+        "HYBRIDTWIN_CLIENT_SECRET": CLIENT_SECRET,
         "HYBRIDTWIN_REQUESTS_PER_MIN": "1000000",
         "HYBRIDTWIN_STRANGERS_PER_MIN": "1000000",
     }
