@@ -2,6 +2,7 @@
 
 from concurrent.futures import Future
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,12 +65,27 @@ _PAGES: Final = Environment(
     loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined
 )
 _PAGES.filters |= {"percent": percent, "in_unit": in_unit, "words": words}
-_PAGES.globals |= {"clock": clock, "age": age, "units": UNITS}
+_PAGES.globals |= {"clock": clock, "age": age, "units": UNITS, "guest": None, "root": ""}
+_REFUSALS: Final[dict[int, tuple[str, str]]] = {
+    HTTPStatus.FORBIDDEN: (
+        "Not with your role",
+        "Your account does not open this page. Ask whoever runs the service for the role it needs.",
+    ),
+    HTTPStatus.NOT_FOUND: ("Nothing here", "There is nothing here that your account may see."),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("Not ready yet", "Open the page again in a few seconds."),
+}
 
 
 def plain(template: str, guest: Caller | None = None, **said: Any) -> str:
     """A page that shows no patient."""
     return _PAGES.get_template(template).render(guest=guest, **said)
+
+
+def refusal(status: int, guest: Caller, path: str) -> str:
+    """The page in place of one that somebody who is signed in cannot have."""
+    title, words = _REFUSALS.get(status, ("This did not work", HTTPStatus(status).phrase + "."))
+    root = "../" * (path.count("/") - 1)
+    return plain("refused.html", guest, title=title, words=words, root=root)
 
 
 def render(

@@ -8,12 +8,15 @@ from typing import Final, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
 from hybridtwin.errors import Problem, TwinError
 from hybridtwin.validation import explain, place
+from serving import page
+from serving.access.browser import is_navigation
 from serving.schema import MAX_BODY_BYTES, ErrorReport, ProblemItem
+from serving.state import guest_of
 from serving.store.errors import (
     AuditError,
     ConflictError,
@@ -136,6 +139,10 @@ def _http_error(request: Request, error: Exception) -> Response:
         route = getattr(request.scope.get("route"), "path", "")
         operations = request.app.openapi()["paths"].get(route, {})
         headers |= {"Allow": ", ".join(sorted(map(str.upper, operations)))} if operations else {}
+    guest = guest_of(request)
+    if guest and guest.kind == "session" and is_navigation(request):  # a person is reading
+        text = page.refusal(error.status_code, guest, request.url.path)
+        return HTMLResponse(text, error.status_code, headers | page.HEADERS)
     return http_problem(error.status_code, request.url.path, headers)
 
 

@@ -38,7 +38,7 @@ def _settings(request: Request) -> Settings:
     return settings
 
 
-def _caller(request: Request) -> Caller | None:
+def guest_of(request: Request) -> Caller | None:
     """Whom the door let in; nobody where there is no door."""
     who: Caller | None = getattr(request.state, "caller", None)
     return who
@@ -52,5 +52,5 @@ def clinic(request: Request) -> str | None:
 
 TheTwin = Annotated[Twin, Depends(_twin, scope="function")]
 TheReview = Annotated[Future[Tonight] | None, Depends(_review)]
-TheGuest = Annotated[Caller | None, Depends(_caller)]
+TheGuest = Annotated[Caller | None, Depends(guest_of)]
 TheSettings = Annotated[Settings, Depends(_settings)]

@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
+from selenium.webdriver import Chrome
 
 from hybridtwin.record_files import save_record
 from hybridtwin.virtual.clinic import clinic as virtual_clinic
+from tests.serving.chromium import chromium
 from tests.serving.postgres import Cluster, cluster
 from tests.serving.server import serving
 
@@ -108,6 +110,12 @@ def tonight(client: httpx.Client) -> dict[str, Any]:
     assert response.status_code == 200, response.text
     found: dict[str, Any] = response.json()
     return found
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    with chromium(tmp_path_factory.mktemp("chromium")) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -1,45 +1,19 @@
-import shutil
 import time
 from pathlib import Path
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("no chromium here: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    found = webdriver.Chrome(options=options, service=Service(driver))
-    yield found
-    found.quit()
+from tests.serving.chromium import resize
 
 
 @pytest.fixture
 def page(browser, url, tonight):
-    _resize(browser, 1280)
+    resize(browser, 1280)
     browser.get(f"{url}/")
     return browser
-
-
-def _resize(browser, width):
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
 def _listed(page, group):
@@ -97,7 +71,7 @@ def test_the_keyboard_opens_the_details(page):
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
 def test_nothing_runs_off_the_side(page, width):
-    _resize(page, width)
+    resize(page, width)
     page.refresh()
     page.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
     wide = page.execute_script("return document.documentElement.scrollWidth")

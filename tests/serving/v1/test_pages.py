@@ -1,0 +1,130 @@
+"""A clinician's evening in a real browser: sign in, tonight's list, sign out."""
+
+import os
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.wait import WebDriverWait
+
+from tests.serving.chromium import resize
+
+CONTRAST = Path(__file__).parents[1] / "contrast.js"
+
+
+@pytest.fixture
+def service(sqlite_site, browser):
+    """The service's address, to somebody who is signed in nowhere."""
+    browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    browser.get_log("browser")
+    resize(browser, 1280)
+    return f"http://localhost:{sqlite_site.client.base_url.port}"
+
+
+def _sign_in(browser, login):
+    """At the issuer, where one is led."""
+    _press(browser, f"button[value={login}]")
+
+
+def _press(browser, selector):
+    before = browser.find_element(By.TAG_NAME, "html")
+    browser.find_element(By.CSS_SELECTOR, selector).click()
+    WebDriverWait(browser, 20).until(staleness_of(before))
+
+
+def _heading(browser, expected):
+    read = "return document.querySelector('h1')?.textContent"
+    WebDriverWait(browser, 60).until(lambda _: browser.execute_script(read) == expected, expected)
+
+
+def _keep(browser, name):
+    """A picture for people to look at, where they ask for one."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        browser.save_screenshot(f"{folder}/{name}.png")
+
+
+def _good_to_read(browser):
+    found = browser.execute_script(CONTRAST.read_text())
+    assert [entry for entry in found if entry["ratio"] < 4.5] == []
+    wide = browser.execute_script("return document.documentElement.scrollWidth")
+    assert wide <= browser.execute_script("return window.innerWidth")
+
+
+def test_the_evening_of_a_clinician(browser, service, sqlite_site):
+    browser.get(f"{service}/?unit=mmol/L")
+    assert browser.current_url.startswith(sqlite_site.issuer.url)
+    _sign_in(browser, "dr-lee")
+    assert browser.current_url == f"{service}/?unit=mmol/L"
+    _heading(browser, "Tonight’s list")
+    assert "Signed in as Dr Mia Lee" in browser.find_element(By.CSS_SELECTOR, ".guest").text
+    assert "below 3.9 mmol/L" in browser.find_element(By.TAG_NAME, "main").text
+    for width in (390, 1280):
+        resize(browser, width)
+        _good_to_read(browser)
+        _keep(browser, f"list-{width}")
+    assert browser.execute_script("return document.cookie") == "", "scripts can read a cookie"
+
+    _press(browser, ".guest button")
+    _heading(browser, "You are signed out")
+    WebDriverWait(browser, 20).until(lambda _: browser.current_url == f"{service}/signed-out")
+    assert "close the browser" in browser.find_element(By.TAG_NAME, "main").text
+    _good_to_read(browser)
+    _keep(browser, "signed-out")
+    browser.back()
+    browser.get(f"{service}/")
+    assert browser.current_url.startswith(sqlite_site.issuer.url), "not signed out at the issuer"
+    assert [said for said in browser.get_log("browser") if service in said["message"]] == []
+
+
+def test_another_clinic_s_clinician_is_told_so_and_can_leave(browser, service):
+    browser.get(f"{service}/")
+    _sign_in(browser, "dr-roe")
+    _heading(browser, "Not with your role")
+    assert "Signed in as Dr Jo Roe" in browser.find_element(By.CSS_SELECTOR, ".guest").text
+    _good_to_read(browser)
+    _keep(browser, "not-with-your-role")
+    browser.get(f"{service}/v1/jobs/00000000-0000-4000-8000-000000000000")
+    _heading(browser, "Nothing here")
+    _press(browser, ".guest button")
+    _heading(browser, "You are signed out")
+
+
+def test_who_has_no_role_is_told_so(browser, service):
+    browser.get(f"{service}/")
+    _sign_in(browser, "visitor")
+    _heading(browser, "You are not signed in")
+    _good_to_read(browser)
+    _keep(browser, "no-role")
+
+
+def test_a_page_s_script_asks_and_another_site_s_cannot(browser, service, sqlite_site):
+    browser.get(f"{service}/")
+    _sign_in(browser, "dr-lee")
+    _heading(browser, "Tonight’s list")
+    # The page's own policy lets no script ask; a later page's will.
+    browser.execute_cdp_cmd("Page.setBypassCSP", {"enabled": True})
+    browser.refresh()
+    ask = """
+        const [address, method, done] = arguments;
+        const body = method === "POST" ? JSON.stringify({clinic: "north"}) : undefined;
+        const headers = {"Content-Type": "application/json"};
+        fetch(address, {method, body, headers, credentials: "include"})
+          .then(answer => done(answer.status), () => done("blocked"));
+    """
+    for method, expected in (("GET", 200), ("POST", 201)):
+        found = browser.execute_async_script(ask, f"{service}/v1/patients", method)
+        assert found == expected
+    browser.get(f"{sqlite_site.issuer.url}/authorize-nothing")
+    for method in ("GET", "POST"):
+        found = browser.execute_async_script(ask, f"{service}/v1/patients", method)
+        assert found == "blocked"
+    browser.execute_script(f"""
+        document.body.innerHTML = '<form method="post" action="{service}/sign-out"><button>';
+        document.querySelector("button").click();
+    """)
+    WebDriverWait(browser, 20).until(lambda _: browser.current_url.startswith(service))
+    assert "not-allowed" in browser.page_source
+    browser.get(f"{service}/")
+    _heading(browser, "Tonight’s list")
+    browser.execute_cdp_cmd("Page.setBypassCSP", {"enabled": False})
