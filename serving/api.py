@@ -16,8 +16,8 @@ from hybridtwin.units import GlucoseUnit
 from serving import meters, page
 from serving.access.policy import Action
 from serving.history import check_times, present, to_record
-from serving.schema import ForecastRequest, ScenarioRequest
-from serving.state import TheGuest, TheReview, TheSettings, TheTwin
+from serving.schema import ForecastRequest, ModelReport, ScenarioRequest
+from serving.state import TheGuest, TheModel, TheReview, TheSettings, TheTwin
 from serving.tonight import Tonight, TonightReport, in_unit
 
 Unit = Annotated[GlucoseUnit, Query(description="Unit of every glucose value in the answer.")]
@@ -42,6 +42,8 @@ def router(guard: Callable[[Action], Sequence[Depends]]) -> APIRouter:
         summary="What would happen if?",
         tags=["twin"],
     )(scenario)
+    known = guard(Action.MODEL_READ)
+    found.get("/v1/model", dependencies=known, summary="Which twin answers?", tags=["twin"])(model)
     seen = guard(Action.TONIGHT_READ)
     found.get(
         "/v1/tonight",
@@ -72,6 +74,15 @@ def scenario(question: ScenarioRequest, twin: TheTwin) -> ScenarioReport:
     belief = twin.believe(to_record(question, now), now)
     found = compare(twin, belief, question.plans, question.horizon_min)
     return found.report(question.units.glucose)
+
+
+def model(twin: TheModel) -> ModelReport:
+    """The twin of everybody who has none of their own."""
+    return ModelReport(
+        name=twin.config.name,
+        version=twin.config.version,
+        participants=len(twin.config.learnt_from) or None,
+    )
 
 
 def _reviewed(review: Future[Tonight] | None) -> Tonight:

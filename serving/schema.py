@@ -125,6 +125,17 @@ class ScenarioRequest(History):
     )
 
 
+class ModelReport(BaseModel):
+    """Which twin answers."""
+
+    name: str = Field(description="population, or whose twin it is.")
+    version: str = Field(description="Which training run it comes from.")
+    participants: int | None = Field(
+        ge=1,
+        description="From how many people's recordings it learnt; null where it is not stated.",
+    )
+
+
 class ProblemItem(BaseModel):
     """One thing that is wrong."""
 

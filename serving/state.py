@@ -15,6 +15,11 @@ from serving.settings import Settings
 from serving.tonight import Tonight
 
 
+def _model(request: Request) -> Twin:
+    twin: Twin = request.app.state.twin
+    return twin
+
+
 async def _twin(request: Request) -> AsyncIterator[Twin]:
     """The twin, one question at a time: two at once only take each other's processor.
 
@@ -25,7 +30,7 @@ async def _twin(request: Request) -> AsyncIterator[Twin]:
     if not turn.value and turn.statistics().tasks_waiting >= _settings(request).waiting_max:
         raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": "1"})
     async with turn:
-        yield request.app.state.twin
+        yield _model(request)
 
 
 def _review(request: Request) -> Future[Tonight] | None:
@@ -50,6 +55,8 @@ def clinic(request: Request) -> str | None:
     return None if folder is None else folder.resolve().name
 
 
+TheModel = Annotated[Twin, Depends(_model)]
+"""The twin, to be looked at; to compute with it, ask for `TheTwin`."""
 TheTwin = Annotated[Twin, Depends(_twin, scope="function")]
 TheReview = Annotated[Future[Tonight] | None, Depends(_review)]
 TheGuest = Annotated[Caller | None, Depends(guest_of)]

@@ -43,8 +43,6 @@ class Action(StrEnum):
     KEY_CREATE = "key.create"
     KEY_READ = "key.read"
     KEY_REVOKE = "key.revoke"
-    CLINIC_CREATE = "clinic.create"
-    CLINIC_READ = "clinic.read"
 
 
 _ROLES: Final = (
@@ -97,10 +95,15 @@ TABLE: Final[Mapping[Action, tuple[Relation | None, ...]]] = MappingProxyType({
     Action.KEY_CREATE:            (_NO,     _NO,     _NO,     _NO,       _NO,    _ANY),
     Action.KEY_READ:              (_NO,     _NO,     _NO,     _NO,       _NO,    _ANY),
     Action.KEY_REVOKE:            (_NO,     _NO,     _NO,     _NO,       _NO,    _ANY),
-    Action.CLINIC_CREATE:         (_NO,     _NO,     _NO,     _NO,       _NO,    _ANY),
-    Action.CLINIC_READ:           (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _ANY),
 })
 # fmt: on
+
+KEY_ROLES: Final = frozenset({Role.APP, Role.ADMIN})
+"""What a key may be that is made over HTTP: nobody gets by it what an admin has not.
+
+An app's key opens nothing before a patient shares with it. Keys that open more are made on the
+machine itself, by who holds the master key and could open everything anyway.
+"""
 
 
 def may(caller: Caller, action: Action, relation: Relation) -> bool:

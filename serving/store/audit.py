@@ -122,10 +122,21 @@ def verify(session: Session, anchor: Head | None = None) -> Head:
     return last
 
 
-def entries(session: Session, patient_id: uuid.UUID) -> list[AuditEntry]:
-    """What was done to a patient, in order."""
-    of_patient = select(AuditEntry).where(AuditEntry.patient_id == patient_id)
-    return list(session.scalars(of_patient.order_by(AuditEntry.sequence)))
+def entries(
+    session: Session, patient_id: uuid.UUID | None = None, after: int = 0, limit: int | None = None
+) -> list[AuditEntry]:
+    """What was done, in order, in pages.
+
+    Args:
+        session: A transaction.
+        patient_id: To whom; None for everything.
+        after: The number of the last entry of the page before.
+        limit: At most so many; all if None.
+    """
+    found = select(AuditEntry).where(AuditEntry.sequence > after)
+    if patient_id is not None:
+        found = found.where(AuditEntry.patient_id == patient_id)
+    return list(session.scalars(found.order_by(AuditEntry.sequence).limit(limit)))
 
 
 def _digest(entry: AuditEntry) -> bytes:

@@ -1,17 +1,23 @@
 """API keys for machines."""
 
 import uuid
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path
+from starlette.exceptions import HTTPException
 
-from serving.access.policy import Action
+from hybridtwin.errors import TwinError
+from serving.access.door import TheAccess
+from serving.access.policy import KEY_ROLES, Action
 from serving.store import api_keys
 from serving.v1.access import subject_of
 from serving.v1.permission import Permission, may
 from serving.v1.schema import KeyList, KeyReport, KeyRequest, NewKeyReport
 
 router = APIRouter(tags=["keys and audit"])
+_LONGEST: Final = timedelta(days=366)
 
 
 @router.get("/v1/keys", summary="Which keys are there?")
@@ -22,16 +28,22 @@ def read_keys(permission: Annotated[Permission, may(Action.KEY_READ)]) -> KeyLis
     return KeyList(keys=[_report(key) for key in found])
 
 
-@router.post("/v1/keys", status_code=201, responses={404: {}}, summary="Make a key")
+@router.post("/v1/keys", status_code=201, summary="Make a key")
 def create_key(
-    asked: KeyRequest, permission: Annotated[Permission, may(Action.KEY_CREATE)]
+    asked: KeyRequest,
+    permission: Annotated[Permission, may(Action.KEY_CREATE)],
+    access: TheAccess,
 ) -> NewKeyReport:
     """The key itself is in the answer, and never shown again."""
-    about = Permission(permission.store, permission.caller, permission.action, asked.patient)
-    with about.writing() as session:
-        key, secret = api_keys.create(
-            session, asked.name, asked.roles, asked.clinics, asked.patient, asked.expires
-        )
+    if not asked.roles <= KEY_ROLES:
+        access.denied(permission.caller, permission.action, None)
+        raise HTTPException(HTTPStatus.FORBIDDEN)
+    latest = datetime.now(UTC) + _LONGEST
+    expires = asked.expires or latest
+    if expires > latest:
+        raise TwinError.of("expires", "lies more than a year ahead", "Make a key every year.")
+    with permission.writing() as session:
+        key, secret = api_keys.create(session, asked.name, asked.roles, expires=expires)
     return NewKeyReport(**dict(_report(key)), key=secret)
 
 

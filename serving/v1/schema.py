@@ -254,10 +254,14 @@ class KeyRequest(Request):
     """What a new API key is for."""
 
     name: Words = Field(description="What it is for; no person's name.")
-    roles: set[Role] = Field(min_length=1, description="What it may be.")
-    clinics: set[Clinic] = Field(set(), max_length=50, description="Of which clinics it is.")
-    patient: uuid.UUID | None = Field(None, description="Whose own data it reaches, if any.")
-    expires: Time | None = Field(None, description="When it ends by itself, if it does.")
+    roles: set[Role] = Field(
+        min_length=1,
+        description="What it may be: app, admin or both; other keys are made on the machine, with "
+        "`hybridtwin database key`.",
+    )
+    expires: Time | None = Field(
+        None, description="When it ends by itself: in a year at the latest, and if absent."
+    )
 
 
 class KeyReport(Answer):
@@ -289,16 +293,19 @@ class KeyList(Answer):
 class AuditReport(Answer):
     """One entry of the audit log."""
 
+    sequence: int = Field(ge=1, description="Its number in the log.")
     time: datetime = Field(description="When.")
     actor: str = Field(description="Who: subject of a token, or identifier of a key.")
     action: str = Field(description="What.")
+    patient: uuid.UUID | None = Field(description="About whom, if about anybody.")
     outcome: Literal["done", "denied"] = Field(description="Whether it was done or denied.")
 
 
 class AuditList(Answer):
-    """What was done to a person's data, and by whom."""
+    """A page of what was done, and by whom."""
 
     entries: list[AuditReport] = Field(description="In order.")
+    next: int | None = Field(ge=1, description="`after` of the next page; null on the last one.")
 
 
 class AuditHeadReport(Answer):

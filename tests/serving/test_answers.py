@@ -2,6 +2,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from hybridtwin.registry import load_twin
+
 
 def _ask(client, path, question):
     response = client.post(path, json=question)
@@ -27,6 +29,12 @@ def test_both_units_tell_the_same(client, question):
     assert mmol["unit"] == "mmol/L"
     assert [18.0156 * value for value in mmol["expected"]] == pytest.approx(mg["expected"], abs=0.5)
     assert 18.0156 * mmol["nadir"]["low"] == pytest.approx(mg["nadir"]["low"], abs=0.5)
+
+
+def test_the_service_says_which_twin_answers(client):
+    told = client.get("/v1/model").json()
+    config = load_twin(None).config
+    assert (told["name"], told["version"]) == (config.name, config.version)
 
 
 def test_a_month_of_readings_is_answered(client, question):

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from serving.access.caller import Caller, Role, stranger
-from serving.access.policy import TABLE, Action, may
+from serving.access.policy import KEY_ROLES, TABLE, Action, may
 from serving.access.relations import SCOPES, Relation, Share, Ties, relations
 
 NOW = datetime(2026, 1, 31, 20, 30, tzinfo=UTC)
@@ -109,6 +109,11 @@ def test_nobody_but_the_patient_exports_consents_or_shares():
             assert may(_caller(role), action, relation) == (
                 role is Role.PATIENT and relation is Relation.OWN
             )
+
+
+def test_keys_made_by_admins_open_nobodys_data_without_a_share():
+    untied = {action for role in KEY_ROLES for action in _allowed(role, Relation.NONE)}
+    assert untied & (HEALTH | {"research.export"}) == {"patient.list"}  # of those tied to it
 
 
 @given(

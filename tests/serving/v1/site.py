@@ -5,8 +5,8 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,9 @@ import pandas as pd
 
 from hybridtwin.record_files import save_record
 from hybridtwin.virtual.clinic import clinic as virtual_clinic
+from serving.store import api_keys
+from serving.store.database import open_database
+from serving.v1.access import subject_of
 from tests.serving.access.issuer import AUDIENCE
 from tests.serving.access.provider import CLIENT_ID, CLIENT_SECRET, Provider
 from tests.serving.server import serving
@@ -81,6 +84,12 @@ class Site:
 
     def bearer(self, credential: str, subject: str = "") -> Person:
         return Person(self.client, {"Authorization": f"Bearer {credential}"}, subject)
+
+    def key(self, *roles: str, clinics: Sequence[str] = ()) -> Person:
+        """A machine, whose key was made where the service runs."""
+        with closing(open_database(self.database)) as database, database.session() as session:
+            made, secret = api_keys.create(session, "a machine", roles, clinics)
+        return self.bearer(secret, subject_of(made))
 
     def nobody(self) -> Person:
         return Person(self.client, {}, "")

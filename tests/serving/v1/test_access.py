@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from serving.access.caller import Role
+from serving.access.policy import KEY_ROLES
 from serving.app import create_app
 from tests.serving.v1.site import batch
 
@@ -70,6 +72,8 @@ ROUTES = {
     ("post", f"{P}/shares"): OWN,
     ("delete", f"{P}/shares/{{share}}"): OWN,
     ("get", f"{P}/audit"): OWN | ADMIN,
+    ("get", "/v1/model"): ANYBODY | {"engineer", "admin"},
+    ("get", "/v1/audit"): ADMIN,
     ("get", "/v1/keys"): ADMIN,
     ("post", "/v1/keys"): ADMIN,
     ("delete", "/v1/keys/{key}"): ADMIN,
@@ -258,10 +262,13 @@ def test_withdrawing_consent_shuts_out_at_once(any_site):
 
 
 def test_a_revoked_key_opens_nothing_from_then_on(any_site):
-    path, owner = any_site.patient()
+    path, owner = _tied(any_site)
     admin = any_site.admin()
-    made = admin.post("/v1/keys", name="a", roles=["patient"], patient=path.rsplit("/", 1)[1])
+    made = admin.post("/v1/keys", name="a", roles=["app"])
     machine = any_site.bearer(made["key"])
+    assert machine.ask("GET", path).status_code == 404
+    times = {"from": NOW.isoformat(), "until": (NOW + timedelta(days=1)).isoformat()}
+    owner.post(f"{path}/shares", subject=made["subject"], scopes=["read"], **times)
     assert machine.ask("GET", path).status_code == 200
     admin.delete(f"/v1/keys/{made['id']}")
     assert machine.ask("GET", path).status_code == 401
@@ -269,6 +276,50 @@ def test_a_revoked_key_opens_nothing_from_then_on(any_site):
     assert listed["revoked"]
     assert "key" not in listed
     assert owner.ask("GET", path).status_code == 200
+
+
+def test_no_key_is_handed_out_that_opens_more_than_an_admin_may(sqlite_site):
+    admin = sqlite_site.admin()
+    for role in Role:
+        roles = [role.value, "app"]
+        answer = admin.ask("POST", "/v1/keys", json={"name": "a", "roles": roles})
+        assert answer.status_code == (201 if role in KEY_ROLES else 403), role
+    last = admin.get("/v1/audit", after=int(admin.get("/v1/audit/head")["head"].split(":")[0]) - 1)
+    assert last["entries"][0]["actor"] == admin.subject
+    for more in ({"clinics": ["north"]}, {"patient": str(uuid.uuid4())}):
+        answer = admin.ask("POST", "/v1/keys", json={"name": "a", "roles": ["app"]} | more)
+        assert answer.status_code == 422, answer.text
+
+
+def test_a_key_ends_within_a_year(sqlite_site):
+    admin = sqlite_site.admin()
+    made = admin.post("/v1/keys", name="a", roles=["app"])
+    assert timedelta(days=365) <= datetime.fromisoformat(made["expires"]) - NOW
+    assert datetime.fromisoformat(made["expires"]) - NOW < timedelta(days=367)
+    for days, status in ((30, 201), (400, 422)):
+        asked = {"name": "a", "roles": ["app"]}
+        asked["expires"] = (NOW + timedelta(days=days)).isoformat()
+        answer = admin.ask("POST", "/v1/keys", json=asked)
+        assert answer.status_code == status, answer.text
+
+
+def test_the_audit_log_comes_in_pages(any_site):
+    path, owner = _tied(any_site)
+    admin = any_site.admin()
+    whole = owner.get(f"{path}/audit")
+    assert [entry["patient"] for entry in whole["entries"]] == [path.rsplit("/", 1)[1]] * 3
+    assert whole["next"] is None
+    first = owner.get(f"{path}/audit", limit=2)
+    rest = owner.get(f"{path}/audit", after=first["next"], limit=2)
+    assert (first["entries"] + rest["entries"])[:3] == whole["entries"]
+    every, after = [], 0
+    while after is not None:
+        page = admin.get("/v1/audit", after=after, limit=50)
+        every += page["entries"]
+        after = page["next"]
+    assert [entry["sequence"] for entry in every] == list(range(1, len(every) + 1))
+    mine = [entry for entry in every if entry["patient"] == path.rsplit("/", 1)[1]]
+    assert mine[:3] == whole["entries"]
 
 
 def test_an_identifier_is_entered_only_by_whom_it_belongs_to(any_site):
