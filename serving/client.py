@@ -10,6 +10,7 @@ observations is one of them: nothing doubles.
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, Self
 
 import httpx
@@ -20,6 +21,7 @@ from hybridtwin.plan import Plan
 from hybridtwin.scenario import ScenarioReport
 from hybridtwin.units import GlucoseUnit
 from serving.schema import ErrorReport
+from serving.store.imports import ImportReport
 from serving.v1.belief import BeliefReport
 from serving.v1.events import NewsReport
 from serving.v1.jobs import JobReport
@@ -28,7 +30,9 @@ from serving.v1.schema import (
     ForecastComparison,
     ForecastList,
     IssuedForecast,
+    PatientList,
     PatientReport,
+    PatientTies,
 )
 
 _BUSY: Final = (429, 503)
@@ -76,6 +80,17 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self._http.close()
+
+    def patients(self) -> Iterator[PatientTies]:
+        """Everybody to whom the key's holder is tied, and how."""
+        after: uuid.UUID | None = None
+        while True:
+            path = "/v1/patients" + (f"?after={after}" if after else "")
+            page = PatientList.model_validate(self._again("GET", path))
+            yield from page.patients
+            after = page.next
+            if after is None:
+                return
 
     def create_patient(self, patient: Mapping[str, Any]) -> PatientReport:
         """Enter a patient: `{"clinic": ..., "name": ..., "profile": {...}}`."""
@@ -138,6 +153,18 @@ class Client:
             self._once("POST", f"/v1/patients/{patient}/personalise", {})
         )
 
+    def start_import(self, patient: uuid.UUID, file: Path) -> JobReport:
+        """Let an exported file, or a zip of some, be read in; ask with `job` how far it is."""
+        path = f"/v1/patients/{patient}/imports"
+        headers = {"Content-Type": "application/octet-stream"}
+        answer = self._http.post(path, content=file.read_bytes(), headers=headers)
+        return JobReport.model_validate(_good(answer))
+
+    def read_import(self, patient: uuid.UUID, job: uuid.UUID) -> ImportReport:
+        """What became of an import's rows, and why some were refused."""
+        path = f"/v1/patients/{patient}/imports/{job}"
+        return ImportReport.model_validate(self._again("GET", path))
+
     def job(self, job: uuid.UUID) -> JobReport:
         """How far a job is."""
         return JobReport.model_validate(self._again("GET", f"/v1/jobs/{job}"))
@@ -160,10 +187,13 @@ class Client:
         return self._once(method, path, body)
 
     def _once(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        answer = self._http.request(method, path, json=body)
-        if answer.is_error:
-            raise _refusal(answer)
-        return answer.json()
+        return _good(self._http.request(method, path, json=body))
+
+
+def _good(answer: httpx.Response) -> Any:
+    if answer.is_error:
+        raise _refusal(answer)
+    return answer.json()
 
 
 def _refusal(answer: httpx.Response) -> ServiceError:

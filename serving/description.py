@@ -41,7 +41,7 @@ _MEANING: Final = {
     409: "It contradicts what is there.",
     412: "It was changed since it was read.",
     413: "The body is too large.",
-    415: "The body is not declared as JSON.",
+    415: "The body is not declared as what is taken here.",
     422: "The question cannot be answered; the problems say why.",
     428: "The header If-Match is missing.",
     429: "The caller asks too often; Retry-After says when to ask again.",

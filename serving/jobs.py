@@ -22,6 +22,7 @@ from hybridtwin.night import review_night
 from hybridtwin.record import Record
 from hybridtwin.registry import personal_to_bytes
 from hybridtwin.twin import Twin
+from serving import imports
 from serving.personal import record_and_twin
 from serving.store import audit, consents, issued, jobs, patients
 from serving.store.errors import ConflictError, StoreError, UnknownError
@@ -114,6 +115,11 @@ def advance(work: Work) -> Iterator[None]:
     yield
 
 
+def read_in(work: Work) -> Iterator[None]:
+    """The rows of a file that somebody exported elsewhere."""
+    return imports.read_in(work.store, work.job, _patient(work), work.worker)
+
+
 def _patient(work: Work) -> uuid.UUID:
     if work.job.patient_id is None:
         raise ModelError.of("job", "names no patient", "Start it for one.")
@@ -124,9 +130,10 @@ KINDS: Final[Mapping[str, Callable[[Work], Iterator[None]]]] = {
     "advance": advance,
     "review": review,
     "personalise": personalise,
+    "import": read_in,
 }
 AT_ONCE: Final = ("advance",)
-LONG: Final = ("personalise", "review")
+LONG: Final = ("personalise", "review", "import")
 
 
 def verb(name: str) -> Callable[[Twin, Record], Twin]:

@@ -15,7 +15,7 @@ from hybridtwin.errors import Problem, TwinError
 from hybridtwin.validation import explain, place
 from serving import page
 from serving.access.browser import is_navigation
-from serving.schema import MAX_BODY_BYTES, ErrorReport, ProblemItem
+from serving.schema import MAX_BODY_BYTES, MAX_IMPORT_BYTES, ErrorReport, ProblemItem
 from serving.state import guest_of
 from serving.store.errors import (
     AuditError,
@@ -56,13 +56,14 @@ _HTTP: Final = {
     405: ("wrong-method", "this method is not offered here", "See /openapi.json."),
     413: (
         "too-large",
-        f"the body is larger than {MAX_BODY_BYTES // 2**20} MiB",
+        f"the body is larger than {MAX_BODY_BYTES // 2**20} MiB, or a file than "
+        f"{MAX_IMPORT_BYTES // 2**20} MiB",
         "Send fewer rows: two days of history are enough.",
     ),
     415: (
         "wrong-content-type",
-        "the body is not declared as JSON",
-        "Send the header Content-Type: application/json.",
+        "the body is not declared as JSON, or a file not as bytes",
+        "Send the header Content-Type: application/json, or application/octet-stream with a file.",
     ),
     429: (
         "too-many-requests",

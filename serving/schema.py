@@ -16,6 +16,8 @@ MAX_MEALS: Final = 100 * MAX_DAYS
 MAX_RARE: Final = 10 * MAX_DAYS
 MAX_PLANS: Final = 8
 MAX_BODY_BYTES: Final = 8 * 2**20
+MAX_IMPORT_BYTES: Final = 16 * 2**20
+MAX_UNPACKED_BYTES: Final = 64 * 2**20
 
 
 def _as_words(time: Any) -> Any:

@@ -1,9 +1,10 @@
-"""`hybridtwin database`: tables brought up to date, keys made and rotated, the audit verified."""
+"""`hybridtwin database`: tables, keys, the audit log, and records for research."""
 
 import os
 import uuid
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from serving.store.database import Database
 
 commands = typer.Typer(no_args_is_help=True, help="Care for the service's database.")
+_ACTOR: Final = "command line"
 _Url = Annotated[
     str,
     typer.Option(
@@ -63,7 +65,7 @@ def verify(
 
 @commands.command(
     epilog="Example: hybridtwin database key --role admin --name 'the first one'\n\n"
-    "Once there is an admin's key, POST /v1/keys makes others."
+    "Once there is an admin's key, POST /v1/keys makes others for apps and admins."
 )
 def key(
     url: _Url,
@@ -81,7 +83,7 @@ def key(
         database.migrate()
         with database.session() as session:
             _, secret = api_keys.create(session, name, role, clinic or (), patient)
-            audit.append(session, "command line", "key.create", patient)
+            audit.append(session, _ACTOR, "key.create", patient)
     typer.echo(secret)
 
 
@@ -103,6 +105,38 @@ def sign_out(
             for who in ended:
                 audit.append(session, who, "session.end")
     typer.echo(f"{len(ended)} sessions are over.")
+
+
+@commands.command(
+    epilog="Example: hybridtwin database research --out records\n\n"
+    "Then: hybridtwin train --records records"
+)
+def research(url: _Url, out: Annotated[Path, typer.Option(help="A new folder.")]) -> None:
+    """Write pseudonymised records of all who agree to research now, and a manifest."""
+    from serving.store import vault
+    from serving.store.research import export
+
+    with _open(url) as database:
+        manifest = export(database, vault.vault_from(os.environ), _ACTOR, out)
+    typer.echo(f"{len(manifest.participants)} records in {out}")
+
+
+@commands.command(
+    epilog="Example: hybridtwin database withdrawn records/manifest.json\n\n"
+    "Delete their folders before the next training."
+)
+def withdrawn(
+    url: _Url, manifest: Annotated[Path, typer.Argument(help="Of an earlier export.")]
+) -> None:
+    """Name the pseudonyms of an export whose people no longer agree, one in a line."""
+    from serving.store import research, vault
+
+    with _open(url) as database, database.reading() as session:
+        found = research.withdrawn(
+            session, vault.vault_from(os.environ), research.read_manifest(manifest)
+        )
+    for pseudonym in found:
+        typer.echo(pseudonym)
 
 
 def _open(url: str) -> "closing[Database]":

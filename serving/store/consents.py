@@ -86,12 +86,11 @@ def purposes(session: Session, patient_id: uuid.UUID) -> Set[str]:
     return frozenset(session.scalars(standing))
 
 
-def agreeing(session: Session, purpose: Purpose) -> list[uuid.UUID]:
-    """Everybody who agrees to a use now."""
-    standing = select(ConsentRow.patient_id).where(
-        ConsentRow.purpose == purpose, ConsentRow.ended.is_(None)
-    )
-    return list(session.scalars(standing.order_by(ConsentRow.patient_id)))
+def agreeing(session: Session, purpose: Purpose) -> dict[uuid.UUID, Consent]:
+    """Everybody who agrees to a use now, and to what."""
+    standing = select(ConsentRow).where(ConsentRow.purpose == purpose, ConsentRow.ended.is_(None))
+    rows = session.scalars(standing.order_by(ConsentRow.patient_id))
+    return {row.patient_id: _consent(row) for row in rows}
 
 
 def history(session: Session, patient_id: uuid.UUID) -> list[Consent]:
@@ -99,7 +98,11 @@ def history(session: Session, patient_id: uuid.UUID) -> list[Consent]:
     rows = session.scalars(
         select(ConsentRow).where(ConsentRow.patient_id == patient_id).order_by(ConsentRow.given)
     )
-    return [Consent(row.purpose, row.version, row.given, row.ended) for row in rows]
+    return [_consent(row) for row in rows]
+
+
+def _consent(row: ConsentRow) -> Consent:
+    return Consent(row.purpose, row.version, row.given, row.ended)
 
 
 def _standing(session: Session, patient_id: uuid.UUID, purpose: Purpose) -> ConsentRow | None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from serving.store.errors import ConflictError, UnknownError
 from serving.store.tables import JobRow
 
-Kind = Literal["advance", "personalise", "review"]
+Kind = Literal["advance", "personalise", "review", "import"]
 State = Literal["waiting", "running", "done", "failed"]
 
 SILENT: Final = timedelta(seconds=60)
@@ -36,7 +36,7 @@ class Job:
         actor: Who asked for it.
         created: When.
         state: Where it stands.
-        done: How many patients are done.
+        done: How many patients are done, or parts of an import.
         total: Of how many; 0 while nobody knows.
         last: The last patient who was done, in order of their identifiers.
         finished: When it ended.
@@ -130,7 +130,7 @@ def advance(
     last: uuid.UUID | None = None,
     now: datetime | None = None,
 ) -> None:
-    """Say that a process is alive and, if so, that one more patient is done.
+    """Say that a process is alive and, if so, that one more patient, or part, is done.
 
     Raises:
         ConflictError: Another process has the job by now; nothing may be kept.

@@ -17,7 +17,7 @@ from serving.store.observations import kept
 from serving.store.tables import CompleteLog
 from serving.store.vault import Vault
 
-_CHANNEL: Final = {"insulin": "bolus", "meals": "meals"}
+CHANNEL: Final = {"insulin": "bolus", "meals": "meals"}
 """Which of a Record's logs a batch's log is."""
 
 
@@ -71,7 +71,7 @@ def _logged(
 ) -> pd.DataFrame:
     """The spans of each channel, cut to what was asked for and joined where they meet."""
     spans: list[dict[str, object]] = []
-    for kind, channel in _CHANNEL.items():
+    for kind, channel in CHANNEL.items():
         joined: list[tuple[datetime, datetime]] = []
         for log in logs:  # in order of their begin
             first, last = max(log.begin, begin or log.begin), min(log.end, end or log.end)

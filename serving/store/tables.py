@@ -236,6 +236,18 @@ class JobRow(Base):
     problem: Mapped[str | None] = mapped_column(String(64))
 
 
+class ImportRow(Base):
+    """A file that is read in by the job of the same identifier, and what became of its rows."""
+
+    __tablename__ = "imports"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    patient_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("patients.id"), index=True)
+    received: Mapped[datetime]
+    sealed_file: Mapped[bytes | None]
+    sealed: Mapped[bytes]
+
+
 class AuditEntry(Base):
     """Who did what to whom; each entry carries the hash of the one before."""
 

@@ -28,7 +28,7 @@ class JobReport(Answer):
     kind: jobs.Kind = Field(description="What is done.")
     state: jobs.State = Field(description="Where it stands; it survives a restart.")
     created: datetime = Field(description="When it was asked for.")
-    done: int = Field(ge=0, description="Patients done.")
+    done: int = Field(ge=0, description="Patients done, or parts of an import.")
     total: int = Field(ge=0, description="Of how many; 0 while nobody knows.")
     finished: datetime | None = Field(description="When it ended.")
     problem: str | None = Field(description="The code of the error that ended it, if one did.")

@@ -2,16 +2,30 @@
 
 from typing import Final
 
-from serving.v1 import audit, consents, events, jobs, keys, observations, patients, shares, twin
+from serving.v1 import (
+    audit,
+    consents,
+    events,
+    imports,
+    jobs,
+    keys,
+    observations,
+    patients,
+    research,
+    shares,
+    twin,
+)
 
 ROUTERS: Final = (
     patients.router,
     observations.router,
+    imports.router,
     twin.router,
     events.router,
     jobs.router,
     consents.router,
     shares.router,
+    research.router,
     keys.router,
     audit.router,
 )

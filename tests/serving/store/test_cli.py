@@ -8,8 +8,11 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from hybridtwin.errors import TwinError
-from serving.store import audit, patients
+from hybridtwin.events import Profile
+from serving.store import audit, consents, patients
 from serving.store.cli import commands
+from serving.store.errors import PrivacyError
+from serving.store.research import MANIFEST, K
 from serving.store.vault import Vault
 
 
@@ -55,3 +58,24 @@ def test_meddling_with_the_audit_log_shows(database, database_url):
         session.execute(text("UPDATE audit_head SET sequence = 2"))
     with pytest.raises(TwinError, match="ends elsewhere"):
         _run(database_url, "verify")
+
+
+def test_records_for_research_are_written_and_who_withdrew_since_is_named(
+    database, database_url, vault, tmp_path
+):
+    with database.session() as session:
+        people = [patients.create(session, vault, Profile()).id for _ in range(K)]
+        for person in people:
+            consents.give(session, person, "research", "1")
+    keys, out = _variables(vault), str(tmp_path / "records")
+    assert _run(database_url, "research", "--out", out, **keys).startswith(f"{K} records")
+    manifest = str(tmp_path / "records" / MANIFEST)
+    assert _run(database_url, "withdrawn", manifest, **keys) == ""
+    with database.session() as session:
+        consents.withdraw(session, people[0], "research")
+    gone = _run(database_url, "withdrawn", manifest, **keys)
+    assert (tmp_path / "records" / gone / "record.json").exists()
+    with pytest.raises(PrivacyError):
+        _run(database_url, "research", "--out", str(tmp_path / "next"), **keys)
+    with pytest.raises(TwinError, match="no manifest"):
+        _run(database_url, "withdrawn", str(tmp_path / "records" / gone), **keys)

@@ -24,12 +24,12 @@ def test_withdrawal_stops_a_use_at_once_and_no_other(database, patient, now):
         consents.give(session, patient.id, "research", "1", now)
     with database.reading() as session:
         assert consents.purposes(session, patient.id) == {"care", "research"}
-        assert consents.agreeing(session, "research") == [patient.id]
+        assert list(consents.agreeing(session, "research")) == [patient.id]
     with database.session() as session:
         consents.withdraw(session, patient.id, "research", now + timedelta(days=1))
     with database.reading() as session:
         assert consents.purposes(session, patient.id) == {"care"}
-        assert consents.agreeing(session, "research") == []
+        assert not consents.agreeing(session, "research")
         assert consents.may_use(session, patient.id, "care")
 
 

@@ -53,6 +53,8 @@ ROUTES = {
     ("delete", P): OWN | ADMIN,
     ("get", f"{P}/export"): OWN,
     ("post", f"{P}/observations"): WRITE,
+    ("post", f"{P}/imports"): WRITE,
+    ("get", f"{P}/imports/{{job}}"): WRITE,
     ("get", f"{P}/observations"): SEE,
     ("delete", f"{P}/observations/{{row}}"): WRITE,
     ("post", f"{P}/forecast"): ASK,
@@ -72,6 +74,7 @@ ROUTES = {
     ("post", f"{P}/shares"): OWN,
     ("delete", f"{P}/shares/{{share}}"): OWN,
     ("get", f"{P}/audit"): OWN | ADMIN,
+    ("get", "/v1/research/export"): {"engineer"},
     ("get", "/v1/model"): ANYBODY | {"engineer", "admin"},
     ("get", "/v1/audit"): ADMIN,
     ("get", "/v1/keys"): ADMIN,
@@ -83,6 +86,7 @@ ROUTES = {
 PAGES = {"/", "/tonight/{participant}.svg"}
 OPEN = {"/metrics", "/static", "/openapi.json"}
 """What needs no credentials, beside BentoML's own /livez and /readyz."""
+FILE, BYTES = b"of no known format", {"Content-Type": "application/octet-stream"}
 UNITS = {"units": {"glucose": "mg/dL"}}
 
 
@@ -119,6 +123,12 @@ def _everybody(site, patient, owner):
     return people
 
 
+def _job(owner, path, template):
+    if "/imports/" in template:
+        return owner.ask("POST", f"{path}/imports", content=FILE, headers=BYTES).json()["id"]
+    return owner.post(f"{path}/personalise")["id"]
+
+
 def _requests(site, owner, path, route, question):
     """The path of a route about this patient, filled in, and a good body."""
     method, template = route
@@ -133,7 +143,7 @@ def _requests(site, owner, path, route, question):
         "purpose": "research",
         "forecast": "",
         "clinic": "north",
-        "job": owner.post(f"{path}/personalise")["id"],
+        "job": _job(owner, path, template),
     }
     if "{forecast}" in template:
         named["forecast"] = owner.post(f"{path}/forecast", **UNITS, horizon_min=5)["id"]
@@ -158,6 +168,8 @@ def _requests(site, owner, path, route, question):
         ("post", "/v1/keys"): {"name": "another", "roles": ["app"]},
     }.get(route)
     more = {"json": body} if body is not None else {}
+    if template.endswith("/imports"):
+        more = {"content": FILE, "headers": BYTES}
     if template.endswith("/events"):
         more["params"] = {"wait_s": 0}
     if route == ("put", P):
@@ -176,6 +188,8 @@ _EXCUSED = {
     ("post", "/v1/forecast"): {422},  # no history
     ("post", "/v1/scenario"): {422},
     ("get", "/v1/tonight"): {503},  # the review may still run
+    ("get", "/v1/research/export"): {409},  # too few agree
+    ("post", f"{P}/imports"): {409},  # the one before is being read
     ("put", P): {412},  # the one before changed it
 }
 
