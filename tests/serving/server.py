@@ -6,9 +6,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 HYBRIDTWIN = str(Path(sys.executable).with_name("hybridtwin"))
 ENVIRONMENT = {
@@ -23,19 +25,38 @@ def free_port() -> int:
         return port
 
 
+def start(log: Path, port: int, *options: str, **environment: str) -> subprocess.Popen[bytes]:
+    """The server, before it is ready."""
+    command = [HYBRIDTWIN, "serve", "--port", str(port), *options]
+    variables: Mapping[str, str] = os.environ | ENVIRONMENT | environment
+    with log.open("wb") as out:
+        return subprocess.Popen(command, stdout=out, stderr=out, env=variables)
+
+
+def wait_until_ready(server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while "Ready:" not in log.read_text():
+        assert server.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+
+
+def kill_workers(server: subprocess.Popen[bytes]) -> None:
+    """At once, in the middle of whatever they do; the server starts others by itself."""
+    workers = psutil.Process(server.pid).children(recursive=True)
+    for worker in workers:
+        worker.kill()
+    psutil.wait_procs(workers)
+
+
 @contextmanager
 def serving(log: Path, *options: str, **environment: str) -> Iterator[str]:
     """Its address; it has to stop without a word about a failure."""
     port = free_port()
-    command = [HYBRIDTWIN, "serve", "--port", str(port), *options]
     known_as = {"HYBRIDTWIN_PUBLIC_URL": f"http://localhost:{port}"}
-    variables: Mapping[str, str] = os.environ | ENVIRONMENT | known_as | environment
-    with (
-        log.open("wb") as out,
-        subprocess.Popen(command, stdout=out, stderr=out, env=variables) as server,
-    ):
+    with start(log, port, *options, **(known_as | environment)) as server:
         try:
-            _wait(lambda: "Ready:" in log.read_text(), server, log)
+            wait_until_ready(server, log)
             yield f"http://127.0.0.1:{port}"
         finally:
             server.send_signal(signal.SIGINT)
@@ -44,11 +65,3 @@ def serving(log: Path, *options: str, **environment: str) -> Iterator[str]:
     assert server.returncode == 0, said
     assert "Traceback" not in said
     assert " failed: " not in said
-
-
-def _wait(ready: Callable[[], bool], server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while not ready():
-        assert server.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.2)
