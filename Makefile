@@ -47,7 +47,7 @@ postgres:
 	} || echo "No PostgreSQL, and it cannot be installed here: install it to test the store."
 
 test: lint browser postgres
-	$(BIN)/pytest
+	$(BIN)/pytest -n logical --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check
