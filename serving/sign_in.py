@@ -94,7 +94,8 @@ def _enter(request: Request, browsers: Browsers, attempt: Attempt) -> Response:
     who = browsers.client.identify(attempt, code, said_by)
     if not who.roles:
         browsers.refused(who.subject)
-        return _failed(HTTPStatus.FORBIDDEN, who)
+        onward = browsers.client.sign_out_page(browsers.url + SIGNED_OUT)
+        return _failed(HTTPStatus.FORBIDDEN, who, onward)
     browsers.end(request.cookies.get(browsers.cookie, ""))
     answer = _to(own_path(attempt.target))
     browsers.set(answer, browsers.cookie, browsers.begin(who))
@@ -105,9 +106,9 @@ def _to(address: str) -> Response:
     return RedirectResponse(address, HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
 
 
-def _failed(status: HTTPStatus, who: Caller | None = None) -> Response:
+def _failed(status: HTTPStatus, who: Caller | None = None, onward: str | None = None) -> Response:
     away = status is HTTPStatus.SERVICE_UNAVAILABLE
-    return _page("sign_in_failed.html", status, away=away, who=who)
+    return _page("sign_in_failed.html", status, away=away, who=who, onward=onward)
 
 
 def _page(template: str, status: HTTPStatus = HTTPStatus.OK, **said: Any) -> Response:

@@ -1,8 +1,9 @@
 """People who come by a browser: their cookies, and where a page may lead them.
 
-A cookie goes along with whatever another site makes a browser send. So it counts only where the
-browser itself says that the request comes from one of the service's own pages, or that it changes
-nothing: no page and no script has to carry a token for that, and none can forget it.
+A cookie goes along with what another site makes a browser send. So it counts only where the
+browser itself says that the request comes from one of the service's own pages (Fetch Metadata, or
+in older browsers the Origin), or that it opens a page: no page and no script has to carry a token
+for that, and none can forget it.
 """
 
 from collections.abc import Callable
@@ -77,13 +78,19 @@ class Browsers:
         return found if found.state == state else None
 
     def own(self, request: Request) -> bool:
-        """Whether it is certain that no other site made the request, or it changes nothing."""
-        if request.method in _SAFE_METHODS:
-            return True
+        """Whether no other site made the request, or only opened a page by it."""
         site = request.headers.get("sec-fetch-site")
+        if request.method in _SAFE_METHODS:
+            opened = request.headers.get("sec-fetch-mode") == "navigate"
+            return opened or site in (None, "none", "same-origin")
         if site is not None:
             return site == "same-origin"
         return request.headers.get("origin") == self.url
+
+    def sign_in_page(self, request: Request) -> str:
+        """Where to sign in, and come back to what was asked."""
+        path, query = quote(request.scope["path"]), request.url.query
+        return f"{self.url}/sign-in?{urlencode({'next': f'{path}?{query}' if query else path})}"
 
     @property
     def _tls(self) -> bool:
@@ -97,12 +104,6 @@ def is_navigation(request: Request) -> bool:
         and "text/html" in request.headers.get("accept", "")
         and request.headers.get("sec-fetch-mode", "navigate") == "navigate"
     )
-
-
-def sign_in_path(request: Request) -> str:
-    """Where to sign in, and come back to what was asked."""
-    asked = quote(request.scope["path"]) + (f"?{request.url.query}" if request.url.query else "")
-    return f"/sign-in?{urlencode({'next': asked})}"
 
 
 def own_path(text: str) -> str:

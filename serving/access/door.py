@@ -16,7 +16,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
-from serving.access.browser import Browsers, is_navigation, sign_in_path
+from serving.access.browser import Browsers, is_navigation
 from serving.access.caller import Caller, stranger
 from serving.access.issuers import RETRY_S, IssuerAway
 from serving.access.policy import Action, may
@@ -115,7 +115,7 @@ def _count(access: Access, who: Caller) -> None:
 
 def _turned_away(request: Request, given: list[str], access: Access) -> HTTPException:
     if access.browsers and not given and is_navigation(request):
-        headers = {"Location": sign_in_path(request), "Cache-Control": "no-store"}
+        headers = {"Location": access.browsers.sign_in_page(request), "Cache-Control": "no-store"}
         return HTTPException(HTTPStatus.SEE_OTHER, headers=headers)
     challenge = f'{_CHALLENGE}, error="invalid_token"' if given else _CHALLENGE
     return HTTPException(HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": challenge})

@@ -84,7 +84,8 @@ ROUTES = {
 }
 """Who may. A patient's route is hidden from whoever has no tie to them; others are forbidden."""
 PAGES = {"/", "/tonight/{participant}.svg"}
-OPEN = {"/metrics", "/static", "/openapi.json"}
+SIGN_IN = {"/sign-in", "/signed-in", "/sign-out", "/signed-out"}
+OPEN = {"/metrics", "/static", "/openapi.json"} | SIGN_IN
 """What needs no credentials, beside BentoML's own /livez and /readyz."""
 FILE, BYTES = b"of no known format", {"Content-Type": "application/octet-stream"}
 UNITS = {"units": {"glucose": "mg/dL"}}
