@@ -28,23 +28,28 @@ class Provider(RealIssuer):
     Attributes:
         twist: What the next ID tokens say otherwise; None leaves a claim away.
         signed_by: Which key signs them.
+        offers: What the metadata say otherwise; None leaves it away.
+        secret: By which the client has to prove itself, if at all.
         secrets: Everything that must not be found in a log.
     """
 
     def __init__(self) -> None:
         self.twist: dict[str, Any] = {}
         self.signed_by: RealIssuer = self
+        self.offers: dict[str, Any] = {}
+        self.secret: str | None = CLIENT_SECRET
         self.codes: dict[str, dict[str, str]] = {}
         self.secrets: list[str] = []
         super().__init__()
 
     def metadata(self) -> dict[str, Any]:
-        return super().metadata() | {
+        found = super().metadata() | {
             "authorization_endpoint": self.url + "/authorize",
             "token_endpoint": self.url + "/token",
             "end_session_endpoint": self.url + "/end",
             "authorization_response_iss_parameter_supported": True,
         }
+        return {name: value for name, value in (found | self.offers).items() if value}
 
     def serve(self, request: BaseHTTPRequestHandler) -> None:
         visit = {"/authorize": self._authorize, "/token": self._token, "/end": self._end}
@@ -82,8 +87,9 @@ class Provider(RealIssuer):
 
     def _token(self, request: BaseHTTPRequestHandler) -> None:
         said = dict(_form(request))
-        client = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
-        assert request.headers["Authorization"] == f"Basic {client}"
+        if not self._is_client(request, said):
+            send(request, 401, b'{"error": "invalid_client"}', {"Content-Type": "application/json"})
+            return
         asked = self.codes.pop(said["code"], None)  # each is good for once
         digest = hashlib.sha256(said["code_verifier"].encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
@@ -102,6 +108,14 @@ class Provider(RealIssuer):
         answer = {"access_token": secrets.token_urlsafe(16), "token_type": "Bearer"}
         body = json.dumps(answer | {"id_token": token}).encode()
         send(request, 200, body, {"Content-Type": "application/json"})
+
+    def _is_client(self, request: BaseHTTPRequestHandler, said: dict[str, str]) -> bool:
+        basic = base64.b64encode(f"{CLIENT_ID}:{self.secret}".encode()).decode()
+        if self.offers.get("token_endpoint_auth_methods_supported") == ["client_secret_post"]:
+            return (said["client_id"], said["client_secret"]) == (CLIENT_ID, self.secret)
+        if self.secret is None:
+            return said["client_id"] == CLIENT_ID and "Authorization" not in request.headers
+        return request.headers["Authorization"] == f"Basic {basic}"
 
     def _end(self, request: BaseHTTPRequestHandler) -> None:
         asked = dict(parse_qsl(urlsplit(request.path).query))
