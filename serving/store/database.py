@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
@@ -30,6 +31,7 @@ _ANSWER_LIMIT_S: Final = 30
 """After which a database that is silent counts as away."""
 _NOT_ITS_FAULT: Final = ("22", "23")
 """Classes of SQLSTATE: data that do not fit, and constraints."""
+_FULL: Final = ("SQLITE_FULL", "53100")
 _THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 _MIGRATION_LOCK: Final = 0x68796274  # any number that nothing else in the database locks
 
@@ -81,7 +83,7 @@ class Database:
                     lock = text("SELECT pg_advisory_xact_lock(:number)")
                     connection.execute(lock, {"number": _MIGRATION_LOCK})
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                _upgrade(config)
         except CommandError as error:
             raise StoreError.of(
                 "database",
@@ -157,10 +159,30 @@ def open_database(url: str) -> Database:
     )
 
 
+def present(session: Session) -> datetime:
+    """The time by the one clock that all who share the database see."""
+    if session.get_bind().dialect.name == "sqlite":  # its processes share a machine
+        return datetime.now(UTC)
+    return session.execute(select(func.now())).scalar_one()
+
+
 _READING: Final[dict[str, dict[str, Any]]] = {
     "sqlite": {"begin": "BEGIN"},
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
 }
+
+
+def _upgrade(config: Config) -> None:
+    try:
+        command.upgrade(config, "head")
+    except CommandError:
+        raise
+    except Exception as error:  # a migration is code, and anything may be wrong with it
+        raise StoreError.of(
+            "database",
+            f"cannot be brought to this version ({_reason(error)}); nothing was changed",
+            "Go on with the version before, and report it.",
+        ) from error
 
 
 def _postgresql(url: URL) -> Engine:
@@ -227,9 +249,10 @@ def _explained() -> Iterator[None]:
         reason = _reason(error)
         if isinstance(error, IntegrityError | DataError) or reason[:2] in _NOT_ITS_FAULT:
             raise
-        raise StoreError.of(
-            "database", f"cannot be used now ({reason})", "Ask again in a minute."
-        ) from error
+        what, advice = "cannot be used now", "Ask again in a minute."
+        if reason in _FULL:
+            what, advice = "has no room left on its disk", "Its operator has to make room."
+        raise StoreError.of("database", f"{what} ({reason})", advice) from error
 
 
 def _reason(error: Exception) -> str:

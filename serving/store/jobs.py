@@ -2,7 +2,8 @@
 
 A process takes the oldest job that waits, or one whose process has been silent for a while, and
 says after every patient how far it is, in the transaction that keeps the patient's result. So a
-job that was cut off goes on behind the last patient, and nobody is done twice.
+job that was cut off goes on behind the last patient, and nobody is done twice. How long a process
+was silent is said by the database's clock, for hosts' clocks differ.
 """
 
 import uuid
@@ -14,6 +15,7 @@ from typing import Final, Literal
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
+from serving.store.database import present
 from serving.store.errors import ConflictError, UnknownError
 from serving.store.tables import JobRow
 
@@ -105,9 +107,18 @@ def find(session: Session, job_id: uuid.UUID) -> Job:
 def take(
     session: Session, worker: uuid.UUID, kinds: Sequence[str], now: datetime | None = None
 ) -> Job | None:
-    """The next job of these kinds, which is the worker's from the commit on; None if none waits."""
-    now = now or datetime.now(UTC)
-    abandoned = and_(JobRow.state == "running", JobRow.alive < now - SILENT)
+    """The next job of these kinds, which is the worker's from the commit on; None if none waits.
+
+    Args:
+        session: A writing transaction.
+        worker: Whose it will be.
+        kinds: Which to look for.
+        now: The present; the database's if absent.
+    """
+    now = now or present(session)
+    silent = JobRow.alive < now - SILENT
+    ahead = JobRow.alive > now + SILENT  # the clock was set back; or it would wait as long
+    abandoned = and_(JobRow.state == "running", or_(silent, ahead))
     row = session.scalars(
         select(JobRow)
         .where(JobRow.kind.in_(kinds), or_(JobRow.state == "waiting", abandoned))
@@ -136,7 +147,7 @@ def advance(
         ConflictError: Another process has the job by now; nothing may be kept.
     """
     row = _own(session, job, worker)
-    row.alive, row.total = now or datetime.now(UTC), total
+    row.alive, row.total = now or present(session), total
     if last is not None:
         row.done, row.last = row.done + 1, last
     session.flush()

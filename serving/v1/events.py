@@ -2,17 +2,19 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 from anyio import sleep, to_thread
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
 from serving.access.door import TheAccess, is_allowed
 from serving.access.policy import Action
 from serving.store import issued
+from serving.store.errors import StoreError
 from serving.v1.permission import PatientId, Permission, may
 from serving.v1.schema import Answer
 
@@ -32,6 +34,12 @@ class NewsReport(Answer):
     time: datetime = Field(description="When it was issued.")
 
 
+def _noted(permission: Annotated[Permission, may(Action.BELIEF_READ)]) -> Permission:
+    """Written down before anything is answered, and so refused while it cannot be."""
+    permission.note()
+    return permission
+
+
 @router.get(
     "/v1/patients/{patient}/events",
     response_class=EventSourceResponse,
@@ -39,7 +47,7 @@ class NewsReport(Answer):
 )
 async def follow(
     patient: PatientId,
-    permission: Annotated[Permission, may(Action.BELIEF_READ)],
+    permission: Annotated[Permission, Depends(_noted)],
     access: TheAccess,
     wait_s: Annotated[
         int, Query(ge=0, le=LONGEST_S, description="Hang up after so many seconds.")
@@ -49,7 +57,6 @@ async def follow(
     ] = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """An event for every new belief, forecast, review and twin, while the reader may know."""
-    await to_thread.run_sync(permission.note)
     begin, told = _after(last_event_id)
     end = datetime.now(UTC) + timedelta(seconds=wait_s)
 
@@ -62,17 +69,19 @@ async def follow(
             return issued.announced(session, patient, begin)
 
     while True:
-        found = await to_thread.run_sync(look)
-        if found is None:
-            return
-        for each in found:
-            if each.id not in told:
-                told.add(each.id)
-                news = NewsReport.model_validate(each)
-                yield ServerSentEvent(event=each.kind, id=_id(each), data=news)
+        looked = datetime.now(UTC)
+        with suppress(StoreError):  # away for a while: nothing is told, nothing is passed over
+            found = await to_thread.run_sync(look)
+            if found is None:
+                return
+            for each in found:
+                if each.id not in told:
+                    told.add(each.id)
+                    news = NewsReport.model_validate(each)
+                    yield ServerSentEvent(event=each.kind, id=_id(each), data=news)
+            begin = max(begin, looked - _LATE)
         if datetime.now(UTC) >= end:
             return
-        begin = max(begin, datetime.now(UTC) - _LATE)
         await sleep(LOOK_EVERY_S)
 
 

@@ -18,10 +18,38 @@ class Cluster:
     """A running server.
 
     Attributes:
-        home: Its directory: the data in `data`, and the socket.
+        home: Its directory: the data in `data`, the log, and the socket.
+        tools: Where PostgreSQL's programs are.
+        owner: As whom they run; None for oneself.
     """
 
     home: Path
+    tools: Path
+    owner: str | None
+
+    def start(self) -> None:
+        settings = f"-c listen_addresses= -c unix_socket_directories={self.home} -c fsync=off"
+        self.run("pg_ctl", "start", "-w", "-o", settings)
+
+    def stop(self) -> None:
+        """At once, as in a crash."""
+        self.run("pg_ctl", "stop", "-w", "-m", "immediate")
+
+    def run(self, tool: str, *options: str) -> None:
+        command = [str(self.tools / tool), "-D", str(self.home / "data"), *options]
+        log = self.home / "log"
+        with log.open("ab") as out:  # no pipe: the server would keep it open
+            done = subprocess.run(
+                command,
+                cwd=self.home,
+                user=self.owner,
+                group=self.owner,
+                stdout=out,
+                stderr=out,
+                check=False,
+            )
+        if done.returncode:
+            pytest.fail(f"{tool} failed:\n{log.read_text()}")
 
     def url(self, name: str) -> str:
         return f"postgresql://postgres@/{name}?unix_sock={self.home}/.s.PGSQL.5432"
@@ -54,26 +82,14 @@ def cluster() -> Iterator[Cluster]:
     if os.geteuid() == 0:  # which PostgreSQL refuses to run as
         shutil.chown(home, "postgres", "postgres")
         owner = "postgres"
-    data = home / "data"
-    log = home / "log"
-
-    def run(tool: str, *options: str) -> None:
-        command = [str(tools / tool), "-D", str(data), *options]
-        with log.open("ab") as out:  # no pipe: the server would keep it open
-            done = subprocess.run(
-                command, cwd=home, user=owner, group=owner, stdout=out, stderr=out, check=False
-            )
-        if done.returncode:
-            pytest.fail(f"{tool} failed:\n{log.read_text()}")
-
-    run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
-    settings = f"-c listen_addresses= -c unix_socket_directories={home} -c fsync=off"
+    found = Cluster(home, tools, owner)
+    found.run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
     try:
-        run("pg_ctl", "start", "-w", "-o", settings)
-        yield Cluster(home)
+        found.start()
+        yield found
     finally:
-        if (data / "postmaster.pid").exists():
-            run("pg_ctl", "stop", "-w", "-m", "immediate")
+        if (home / "data" / "postmaster.pid").exists():
+            found.stop()
         shutil.rmtree(home)
 
 

@@ -19,16 +19,18 @@ def _ours(name, kind, parents):
     return kind != "schema" or name in (None, "vault")
 
 
+OPTIONS = {
+    "target_metadata": Base.metadata,
+    "include_schemas": True,
+    "include_name": _ours,
+    "compare_type": True,
+    "compare_server_default": True,
+}
+
+
 def test_the_migrations_make_what_the_code_expects(database):
-    options = {
-        "target_metadata": Base.metadata,
-        "include_schemas": True,
-        "include_name": _ours,
-        "compare_type": True,
-        "compare_server_default": True,
-    }
     with database.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts=options)
+        context = MigrationContext.configure(connection, opts=OPTIONS)
         assert compare_metadata(context, Base.metadata) == []
 
 

@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,26 @@ def site(home: Path, database: str, clinic: Path) -> Iterator[Site]:
     issuer = Provider()
     issuer.add("main")
     master_key = base64.b64encode(os.urandom(32)).decode()
+    log = home / "server.log"
+    try:
+        with _client(log, database, master_key, issuer, "--clinic", str(clinic)) as client:
+            yield Site(client, issuer, log, database, master_key)
+    finally:
+        issuer.stop()
+
+
+@contextmanager
+def another(first: Site, home: Path) -> Iterator[Site]:
+    """A second service on the database of the first."""
+    log = home / "server.log"
+    with _client(log, first.database, first.master_key, first.issuer) as client:
+        yield replace(first, client=client, log=log)
+
+
+@contextmanager
+def _client(
+    log: Path, database: str, master_key: str, issuer: Provider, *options: str
+) -> Iterator[httpx.Client]:
     trusted = [{"issuer": issuer.url, "audience": AUDIENCE, "client_id": CLIENT_ID}]
     variables = {
         "HYBRIDTWIN_DATABASE": database,
@@ -123,15 +143,11 @@ def site(home: Path, database: str, clinic: Path) -> Iterator[Site]:
         "HYBRIDTWIN_REQUESTS_PER_MIN": "1000000",
         "HYBRIDTWIN_STRANGERS_PER_MIN": "1000000",
     }
-    try:
-        log = home / "server.log"
-        with (
-            serving(log, "--clinic", str(clinic), **variables) as url,
-            httpx.Client(base_url=url, timeout=60) as client,
-        ):
-            yield Site(client, issuer, log, database, master_key)
-    finally:
-        issuer.stop()
+    with (
+        serving(log, *options, **variables) as url,
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
+        yield client
 
 
 def ward(home: Path) -> Path:
