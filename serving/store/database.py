@@ -4,6 +4,7 @@ A transaction that was committed survives a crash. Writers wait for each other: 
 whole database, on PostgreSQL for the rows they lock.
 """
 
+import logging
 import ssl
 import time
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ _NOT_ITS_FAULT: Final = ("22", "23")
 """Classes of SQLSTATE: data that do not fit, and constraints."""
 _FULL: Final = ("SQLITE_FULL", "53100")
 _THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # or every dead connection is told
 _MIGRATION_LOCK: Final = 0x68796274  # any number that nothing else in the database locks
 
 
