@@ -53,18 +53,20 @@ class Work:
     worker: uuid.UUID
 
     def keep(
-        self, patient: uuid.UUID, kind: issued.Kind, twin: Twin, content: bytes, total: int
+        self, patient: uuid.UUID, twin: Twin, results: Mapping[issued.Kind, bytes], total: int
     ) -> None:
-        """Keep one patient's result, say so, and write it down: all of it or nothing."""
+        """Keep one patient's results, say so, and write it down: all of it or nothing."""
         with self.store.database.session() as session:
             jobs.advance(session, self.job, self.worker, total, patient)
             with suppress(UnknownError):  # erased meanwhile
-                now = datetime.now(UTC)
-                if kind == "belief":
-                    hour = now.replace(minute=0, second=0, microsecond=0)
-                    issued.thin(session, patient, hour)
-                issued.keep(session, self.store.vault, patient, kind, now, model_of(twin), content)
-                audit.append(session, self.job.actor, f"{kind}.keep", patient)
+                vault, now = self.store.vault, datetime.now(UTC)
+                for kind, content in results.items():
+                    if kind == "belief":
+                        hour = now.replace(minute=0, second=0, microsecond=0)
+                        issued.thin(session, patient, hour)
+                    issued.keep(session, vault, patient, kind, now, model_of(twin), content)
+                for kind in results:
+                    audit.append(session, self.job.actor, f"{kind}.keep", patient)
 
     def record(self, patient: uuid.UUID, days: int | None = None) -> tuple[Record, Twin]:
         """A patient's last days, or all, and their twin; see `record_and_twin`."""
@@ -92,8 +94,11 @@ def review(work: Work) -> Iterator[None]:
 def _review(work: Work, patient: uuid.UUID, total: int) -> None:
     with suppress(UnknownError):  # erased meanwhile
         record, twin = work.record(patient, CLIMATOLOGY_DAYS)
-        risk = review_night(twin, record, pd.Timestamp.now("UTC")).risk
-        work.keep(patient, "review", twin, risk.model_dump_json().encode(), total)
+        found = review_night(twin, record, pd.Timestamp.now("UTC"))
+        results: dict[issued.Kind, bytes] = {"review": found.risk.model_dump_json().encode()}
+        if found.forecast:
+            results["forecast"] = found.forecast.report().model_dump_json().encode()
+        work.keep(patient, twin, results, total)
 
 
 def personalise(work: Work) -> Iterator[None]:
@@ -101,7 +106,7 @@ def personalise(work: Work) -> Iterator[None]:
     patient = _patient(work)
     record, _ = work.record(patient)
     twin = verb("personalise")(work.population, record)
-    work.keep(patient, "twin", twin, personal_to_bytes(twin), total=1)
+    work.keep(patient, twin, {"twin": personal_to_bytes(twin)}, total=1)
     yield
 
 
@@ -111,7 +116,8 @@ def advance(work: Work) -> Iterator[None]:
     record, twin = work.record(patient, CLIMATOLOGY_DAYS)
     with suppress(HistoryError):  # too little is known yet, or all of it is old
         belief = twin.believe(record, pd.Timestamp.now("UTC"))
-        work.keep(patient, "belief", twin, report_of(twin, belief).model_dump_json().encode(), 1)
+        said = report_of(twin, belief).model_dump_json().encode()
+        work.keep(patient, twin, {"belief": said}, total=1)
     yield
 
 

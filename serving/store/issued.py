@@ -19,7 +19,7 @@ from hybridtwin.units import STEP_MIN, from_mg_dl
 from serving.store.errors import UnknownError
 from serving.store.observations import kept
 from serving.store.patients import lock
-from serving.store.tables import Issued
+from serving.store.tables import ConsentRow, Issued, PatientRow
 from serving.store.vault import Vault, person_key, seal, unseal
 
 Kind = Literal["forecast", "belief", "review", "twin"]
@@ -146,6 +146,25 @@ def find(
         found = found.where(Issued.time <= end)
     rows = session.scalars(found.order_by(Issued.time.desc(), Issued.id).limit(limit))
     return [_opened(key, row) for row in rows]
+
+
+def reviews_of(
+    session: Session, vault: Vault, clinic: str, begin: datetime
+) -> dict[uuid.UUID, Document]:
+    """The latest review from a time on of everybody in a clinic who consents to care."""
+    found = (
+        select(Issued)
+        .join(PatientRow, PatientRow.id == Issued.patient_id)
+        .join(ConsentRow, ConsentRow.patient_id == Issued.patient_id)
+        .where(PatientRow.clinic == clinic, Issued.kind == "review", Issued.time >= begin)
+        .where(ConsentRow.purpose == "care", ConsentRow.ended.is_(None))
+        .order_by(Issued.time)
+    )
+    latest = {row.patient_id: row for row in session.scalars(found)}
+    return {
+        patient_id: _opened(person_key(session, vault, patient_id), row)
+        for patient_id, row in latest.items()
+    }
 
 
 def announced(session: Session, patient_id: uuid.UUID, begin: datetime) -> list[Announcement]:

@@ -12,6 +12,7 @@ from serving.v1 import (
     observations,
     patients,
     research,
+    reviews,
     shares,
     twin,
 )
@@ -23,6 +24,7 @@ ROUTERS: Final = (
     twin.router,
     events.router,
     jobs.router,
+    reviews.router,
     consents.router,
     shares.router,
     research.router,

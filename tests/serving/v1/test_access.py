@@ -65,6 +65,8 @@ ROUTES = {
     ("get", f"{P}/events"): SEE,
     ("post", f"{P}/personalise"): WRITE,
     ("post", "/v1/clinics/{clinic}/reviews"): {"clinician"},
+    ("get", "/v1/clinics/{clinic}/reviews"): {"clinician"},
+    ("get", f"{P}/reviews"): SEE,
     ("get", "/v1/jobs/{job}"): WRITE,
     ("get", f"{P}/forecasts/{{forecast}}"): SEE,
     ("get", f"{P}/consents"): {"owner", "clinician"},
