@@ -8,13 +8,14 @@ READY := .venv/.ready
 DEMO := demo/.made-$(shell date +%F)
 TORCH := torch==2.13.0
 
-.PHONY: help setup browser postgres test lint demo bench lock clean
+.PHONY: help setup browser postgres clocks test ray lint demo bench lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    a virtual clinic, its twins, tonight's list and the page (DEMO_PORT=$(DEMO_PORT))"
 	@echo "make test    lint, types and tests"
 	@echo "make lint    lint and types alone"
+	@echo "make ray     tests of a panel's work over Ray, with the extra hybridtwin[ray]"
 	@echo "make setup   the environment in .venv alone"
 	@echo "make bench   speeds beside those of peers, into bench.json"
 	@echo "make lock    write constraints.txt anew, with the newest versions"
@@ -46,8 +47,18 @@ postgres:
 	  $$run apt-get update -qq && $$run apt-get install -qq -y postgresql; \
 	} || echo "No PostgreSQL, and it cannot be installed here: install it to test the store."
 
-test: lint browser postgres
+clocks:
+	@command -v faketime >/dev/null || { \
+	  run=$$(test $$(id -u) -eq 0 || echo sudo -n); \
+	  $$run apt-get update -qq && $$run apt-get install -qq -y faketime; \
+	} || echo "No faketime, and it cannot be installed here: install it to test with clocks that are off."
+
+test: lint browser postgres clocks
 	$(BIN)/pytest -n logical --dist loadfile
+
+ray: $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,ray]'
+	$(BIN)/pytest tests/hybridtwin/test_panel.py
 
 lint: $(READY)
 	$(BIN)/ruff check
@@ -78,8 +89,8 @@ lock:
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet $(TORCH)
-	build/lock/bin/pip install --quiet --editable '.[dev]'
-	{ echo "# Written by make lock: every version that the project and its dev extra need."; \
+	build/lock/bin/pip install --quiet --editable '.[dev,ray]'
+	{ echo "# Written by make lock: every version that the project and its extras need."; \
 	  build/lock/bin/pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu$$//'; \
 	} > constraints.txt
 	rm -rf build/lock

@@ -1,7 +1,8 @@
 """The commands of everybody: forecast, scenario, nightly, clinic, body."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from hybridtwin.ask import AS_USUAL, read_person, read_plan, read_time
 from hybridtwin.errors import ModelError, RecordError, TwinError
 from hybridtwin.forecast import ForecastReport
 from hybridtwin.night import NightReview, NightRisk, by_attention, review_night
+from hybridtwin.panel import for_each
 from hybridtwin.physiology import describe
 from hybridtwin.plots import comparison_chart, fan_chart
 from hybridtwin.record import Record
@@ -182,10 +184,25 @@ def nightly(
     evening = read_time(now, "--now") if now else _newest(records)
     population = load_twin(model)
     progress = Console(stderr=True)
-    for record in track(
-        records, "Forecasting", console=progress, transient=True, disable=not progress.is_terminal
+
+    def known() -> Iterator[tuple[Record, Twin]]:
+        for record in records:
+            try:
+                twin = _twin_of(record, population, twins)
+            except ModelError as error:
+                reviews.append(_refusal(record.profile.participant, error))
+            else:
+                yield record, twin
+
+    for _, review in track(
+        for_each(partial(_review, evening=evening, unit=unit), known()),
+        "Forecasting",
+        total=len(records),
+        console=progress,
+        transient=True,
+        disable=not progress.is_terminal,
     ):
-        reviews.append(_review(record, population, twins, evening, unit))
+        reviews.append(review)
     risks = [review.risk for review in by_attention(reviews)]
     _say_night(risks, evening, now, unit)
     lines = [risk.model_dump(mode="json") for risk in risks]
@@ -288,18 +305,13 @@ def _newest(records: Sequence[Record]) -> pd.Timestamp:
     return max(times, default=pd.Timestamp.now("UTC"))
 
 
-def _review(
-    record: Record,
-    population: Twin,
-    twins: Path | None,
-    evening: pd.Timestamp,
-    unit: GlucoseUnit,
-) -> NightReview:
+def _twin_of(record: Record, population: Twin, twins: Path | None) -> Twin:
     own = None if twins is None else twins / record.profile.participant
-    try:
-        twin = load_twin(own) if own is not None and own.is_dir() else population
-    except ModelError as error:
-        return _refusal(record.profile.participant, error)
+    return load_twin(own) if own is not None and own.is_dir() else population
+
+
+def _review(known: tuple[Record, Twin], evening: pd.Timestamp, unit: GlucoseUnit) -> NightReview:
+    record, twin = known
     return review_night(twin, record, evening, unit)
 
 

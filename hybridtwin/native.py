@@ -85,19 +85,18 @@ extern "C" void run(float *state, const float *acting, const float *person, cons
 
 def native_walk() -> Walk:
     """`dynamics.walk` compiled for this machine; itself, with a line in the log, where it fails."""
+    return walk if _program() is None else _native_walk
+
+
+def _native_walk(
+    state: State, acts: Sequence[Acting], person: Person, weights: ResidualWeights | None
+) -> Tensor:
+    """By its name it can be sent to another process, which then makes a program of its own."""
     program = _program()
-    if program is None:
-        return walk
-
-    def run(
-        state: State, acts: Sequence[Acting], person: Person, weights: ResidualWeights | None
-    ) -> Tensor:
-        if weights is None:
-            return walk(state, acts, person, weights)
-        _, path = _walked(program, state, acts, person, weights)
-        return path.T
-
-    return run
+    if program is None or weights is None:
+        return walk(state, acts, person, weights)
+    _, path = _walked(program, state, acts, person, weights)
+    return path.T
 
 
 def native_step() -> Step:

@@ -7,7 +7,7 @@ waiting.
 import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
@@ -17,8 +17,9 @@ from typing import Final
 import pandas as pd
 
 from hybridtwin.climatology import CLIMATOLOGY_DAYS
-from hybridtwin.errors import HistoryError, ModelError, TwinError
-from hybridtwin.night import review_night
+from hybridtwin.errors import HistoryError, ModelError, RecordError, TwinError
+from hybridtwin.night import NightReview, NightRisk, review_night
+from hybridtwin.panel import for_each
 from hybridtwin.record import Record
 from hybridtwin.registry import personal_to_bytes
 from hybridtwin.twin import Twin
@@ -33,6 +34,8 @@ VERBS: Final = "hybridtwin.verbs"
 """Entry points of what another package can do with twins."""
 _WHEN_IDLE_S: Final = 1.0
 _PAGE: Final = 100
+_SIGNS: Final = 4
+"""Signs of life in the time after which a silent process is taken for dead."""
 _log = logging.getLogger(__name__)
 
 
@@ -75,30 +78,69 @@ class Work:
 
 def review(work: Work) -> Iterator[None]:
     """The coming night of every patient of a clinic who consents to care."""
-    clinic, last = str(work.job.clinic), work.job.last
+    clinic = str(work.job.clinic)
     with work.store.database.reading() as session:
         total = patients.count(session, clinic)
+    for evening, results in for_each(_night, _evenings(work, clinic)):
+        with suppress(UnknownError):  # erased meanwhile
+            work.keep(evening.patient, evening.twin, results, total)
+        yield
+
+
+@dataclass(frozen=True)
+class _Evening:
+    """What a night is judged by; a record that cannot be made is the reason why not."""
+
+    patient: uuid.UUID
+    known: Record | RecordError
+    twin: Twin
+    now: pd.Timestamp
+
+
+def _night(evening: _Evening) -> dict[issued.Kind, bytes]:
+    found = _reviewed(evening)
+    results: dict[issued.Kind, bytes] = {"review": found.risk.model_dump_json().encode()}
+    if found.forecast:
+        results["forecast"] = found.forecast.report().model_dump_json().encode()
+    return results
+
+
+def _reviewed(evening: _Evening) -> NightReview:
+    problem = evening.known
+    if isinstance(problem, Record):
+        try:
+            return review_night(evening.twin, problem, evening.now)
+        except RecordError as error:  # one patient's rows must not hide the others
+            problem = error
+    name = str(evening.patient)
+    return NightReview(NightRisk(participant=name, status="refused", reason=str(problem)))
+
+
+def _evenings(work: Work, clinic: str) -> Iterator[_Evening]:
+    """Of every patient who consents, in pages, behind the last who is done."""
+    last = work.job.last
     while True:
         with work.store.database.reading() as session:
             page = patients.in_clinic(session, clinic, last, _PAGE)
-            agree = {one for one in page if consents.may_use(session, one, "care")}
         if not page:
             return
         for patient in page:
-            if patient in agree:
-                _review(work, patient, total)
-            last = patient
-            yield
+            with suppress(UnknownError):  # erased meanwhile
+                yield from _evening(work, patient)
+        last = page[-1]
 
 
-def _review(work: Work, patient: uuid.UUID, total: int) -> None:
-    with suppress(UnknownError):  # erased meanwhile
+def _evening(work: Work, patient: uuid.UUID) -> Iterator[_Evening]:
+    with work.store.database.reading() as session:
+        if not consents.may_use(session, patient, "care"):
+            return
+    now = pd.Timestamp.now("UTC")
+    try:
         record, twin = work.record(patient, CLIMATOLOGY_DAYS)
-        found = review_night(twin, record, pd.Timestamp.now("UTC"))
-        results: dict[issued.Kind, bytes] = {"review": found.risk.model_dump_json().encode()}
-        if found.forecast:
-            results["forecast"] = found.forecast.report().model_dump_json().encode()
-        work.keep(patient, twin, results, total)
+    except RecordError as error:
+        yield _Evening(patient, error, work.population, now)
+    else:
+        yield _Evening(patient, record, twin, now)
 
 
 def personalise(work: Work) -> Iterator[None]:
@@ -161,9 +203,10 @@ def run(work: Work, stopping: Event) -> None:
     """
     problem = None
     try:
-        for _ in KINDS[work.job.kind](work):
-            if stopping.is_set():
-                return
+        with _alive(work):
+            for _ in KINDS[work.job.kind](work):
+                if stopping.is_set():
+                    return
     except ConflictError:
         return
     except StoreError:
@@ -175,6 +218,25 @@ def run(work: Work, stopping: Event) -> None:
         problem = "internal"
     with suppress(ConflictError), work.store.database.session() as session:
         jobs.finish(session, work.job, work.worker, problem)
+
+
+@contextmanager
+def _alive(work: Work) -> Iterator[None]:
+    """Says again and again that somebody is at it, however long one patient takes."""
+    over = Event()
+
+    def say() -> None:
+        while not over.wait(jobs.SILENT.total_seconds() / _SIGNS):
+            with suppress(StoreError, ConflictError), work.store.database.session() as session:
+                jobs.stay(session, work.job, work.worker)
+
+    saying = Thread(target=say, daemon=True)
+    saying.start()
+    try:
+        yield
+    finally:
+        over.set()
+        saying.join()
 
 
 def work_off(

@@ -153,6 +153,16 @@ def advance(
     session.flush()
 
 
+def stay(session: Session, job: Job, worker: uuid.UUID, now: datetime | None = None) -> None:
+    """Say that a process is alive and at it.
+
+    Raises:
+        ConflictError: Another process has the job by now.
+    """
+    _own(session, job, worker).alive = now or present(session)
+    session.flush()
+
+
 def finish(session: Session, job: Job, worker: uuid.UUID, problem: str | None = None) -> None:
     """Say that a job is over.
 

@@ -54,6 +54,29 @@ def test_a_job_whose_process_is_silent_goes_on_behind_its_last_patient(database)
     assert (again.id, again.done, again.total, again.last) == (job.id, 1, 3, done)
 
 
+def test_a_job_that_somebody_is_at_is_left_to_them_however_long_it_takes(database):
+    (job,) = start(database)
+    begun = datetime.now(UTC)
+    take(database, ME, begun)
+    for quarter in range(1, 12):
+        now = begun + quarter * jobs.SILENT / 4
+        with database.session() as session:
+            jobs.stay(session, job, ME, now)
+        assert take(database, OTHER, now + jobs.SILENT / 2) is None
+    with database.session() as session:
+        jobs.finish(session, job, ME)
+    with pytest.raises(ConflictError), database.session() as session:
+        jobs.stay(session, job, ME)
+
+
+def test_a_clock_that_is_set_back_holds_no_job_up(database):
+    (job,) = start(database)
+    ahead = datetime.now(UTC) + timedelta(days=1)
+    take(database, ME, ahead)
+    assert take(database, OTHER, ahead - jobs.SILENT / 2) is None
+    assert take(database, OTHER).id == job.id
+
+
 def test_who_lost_a_job_may_keep_nothing_of_it(database):
     (job,) = start(database)
     begun = datetime.now(UTC)
