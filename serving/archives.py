@@ -4,6 +4,7 @@ import stat
 import zipfile
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from shutil import copyfileobj
 from typing import Final
 
 from hybridtwin.errors import ImportFormatError, Problem
@@ -15,6 +16,8 @@ _MARK: Final = b"\xef\xbb\xbf"  # some programs begin UTF-8 with it
 _MAX_FILES: Final = 500
 _ENCRYPTED: Final = 0x1
 _JUNK: Final = "__MACOSX/"  # what macOS adds of its own
+_PACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Others are unpacked without a bound."""
 _PLAIN: Final = (0, stat.S_IFREG, stat.S_IFDIR)
 
 
@@ -47,8 +50,8 @@ def unpack(content: bytes, folder: Path) -> Path:
             target = folder / member.filename
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with target.open("xb") as file:
-                    file.write(archive.read(member))
+                with archive.open(member) as packed, target.open("xb") as file:
+                    copyfileobj(packed, file)  # read at once, it could be more than it states
             except Exception as error:  # every decompressor and file system has its own
                 raise _refused("is broken, or its files overwrite each other") from error
     while len(inside := list(folder.iterdir())) == 1 and inside[0].is_dir():
@@ -68,12 +71,14 @@ def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     listed = archive.infolist()
     if len(listed) > _MAX_FILES:
         raise _refused(f"holds more than {_MAX_FILES} files")
-    # no member gives more bytes than it states
+    # read in small parts, no member gives more bytes than it states
     if sum(member.file_size for member in listed) > MAX_UNPACKED_BYTES:
         raise _refused(f"holds more than {MAX_UNPACKED_BYTES // 2**20} MiB")
     for member in listed:
         if member.flag_bits & _ENCRYPTED:
             raise _refused("is encrypted")
+        if member.compress_type not in _PACKED:
+            raise _refused("is packed in an unusual way")
         if stat.S_IFMT(member.external_attr >> 16) not in _PLAIN or not _stays(member.filename):
             raise _refused("holds what is no plain file inside of it")
     return [one for one in listed if not one.is_dir() and not one.filename.startswith(_JUNK)]

@@ -2,6 +2,7 @@
 
 import io
 import stat
+import tracemalloc
 import zipfile
 
 import pytest
@@ -53,6 +54,7 @@ BAD = {
     "line's end": _zip((f"{NAME}\n.csv", b"x")),
     "link": _zip((_link(), b"/etc/passwd")),
     "bomb": _zip((NAME, bytes(MAX_UNPACKED_BYTES + 1))),
+    "unusual": _zip((NAME, b"x"), compression=zipfile.ZIP_BZIP2),
     "many small bombs": _zip(*((f"{i}.csv", bytes(2**20)) for i in range(65))),
     "many files": _zip(*((f"{i}.csv", b"") for i in range(501))),
     "encrypted": _encrypted(),
@@ -77,8 +79,12 @@ def test_tricks_are_refused_at_the_door_without_naming_anybody(trick, tmp_path):
 )
 def test_what_shows_only_while_unpacking_is_refused_then(packed, tmp_path):
     check(packed)
+    tracemalloc.start()
     with pytest.raises(ImportFormatError, match="broken"):
         unpack(packed, tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < MAX_UNPACKED_BYTES / 10
     assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) <= 9
 
 

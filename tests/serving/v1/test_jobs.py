@@ -125,14 +125,19 @@ def test_the_night_of_a_clinic_is_reviewed_of_those_who_agree(any_site):
         if number:
             person.put(f"{path}/consents/care", version="1")
             agreeing.append((path, person))
+    path, odd = any_site.patient(clinic=clinic, consents={"care": "1"})
+    impossible = [row | {"value": 20} for row in readings(0.5)]  # nobody's median
+    odd.post(f"{path}/observations", **batch(glucose=impossible))
     doctor = any_site.clinician("dr-night", clinic)
     asked = doctor.ask("POST", f"/v1/clinics/{clinic}/reviews")
     assert asked.status_code == 202
     job = eventually(
         lambda: (now := doctor.get(f"/v1/jobs/{asked.json()['id']}"))["state"] == "done" and now
     )
-    assert (job["done"], job["total"]) == (2, 3)
-    listed = doctor.get(f"/v1/clinics/{clinic}/reviews")["reviews"]
+    assert (job["done"], job["total"]) == (3, 4)
+    first, *listed = doctor.get(f"/v1/clinics/{clinic}/reviews")["reviews"]
+    assert (first["patient"], first["night"]["status"]) == (path.rsplit("/", 1)[1], "refused")
+    odd.delete(f"{path}/consents/care")
     assert {one["patient"] for one in listed} == {path.rsplit("/", 1)[1] for path, _ in agreeing}
     lows = [one["night"]["events"]["below_70"] for one in listed]
     assert lows == sorted(lows, reverse=True)
