@@ -28,6 +28,7 @@ def test_a_real_export_is_read_in_row_by_row(any_site, ann, data_root, tmp_path)
     (record,) = read(file)
     patient, person = ann
     with client_of(any_site, person) as twin:
+        assert [one.id for one in twin.patients()] == [patient]
         job = twin.start_import(patient, file)
         assert (job.kind, job.state) == ("import", "waiting")
         done = finished(twin, job.id)
