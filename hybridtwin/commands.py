@@ -113,7 +113,7 @@ def forecast(
     console.print(tables.trajectories([report]))
     console.print(tables.events([report]))
     _say_trust(console, report)
-    _write(json_file, report.model_dump_json(indent=2))
+    write(json_file, report.model_dump_json(indent=2))
     if png is not None:
         draw(png, fan_chart(found, record, unit, plan=wanted))
 
@@ -145,7 +145,7 @@ def scenario(
     console.print(tables.events(report.forecasts))
     console.print(tables.differences(report))
     _say_trust(console, report.forecasts[0])
-    _write(json_file, report.model_dump_json(indent=2))
+    write(json_file, report.model_dump_json(indent=2))
     if png is not None:
         draw(png, comparison_chart(found, record, unit))
 
@@ -207,8 +207,8 @@ def nightly(
     _say_night(risks, evening, now, unit)
     lines = [risk.model_dump(mode="json") for risk in risks]
     content = {"now": evening.isoformat(), "unit": unit, "participants": lines}
-    _write(json_file, json.dumps(content, indent=2))
-    _write(csv_file, tables.night_csv(risks, unit))
+    write(json_file, json.dumps(content, indent=2))
+    write(csv_file, tables.night_csv(risks, unit))
 
 
 def clinic(
@@ -247,7 +247,7 @@ def body(
     """Describe the body, in Markdown: its parameters, covariates and compartments."""
     if out is None:
         typer.echo(describe.page())
-    _write(out, describe.page())
+    write(out, describe.page())
 
 
 def _say_start(console: Console, report: ForecastReport, now: str | None) -> None:
@@ -315,7 +315,12 @@ def _review(known: tuple[Record, Twin], evening: pd.Timestamp, unit: GlucoseUnit
     return review_night(twin, record, evening, unit)
 
 
-def _write(path: Path | None, text: str) -> None:
+def write(path: Path | None, text: str) -> None:
+    """Write a text to a file, where one was named.
+
+    Raises:
+        TwinError: It cannot be written there.
+    """
     if path is None:
         return
     try:

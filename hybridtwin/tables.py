@@ -1,4 +1,4 @@
-"""Forecasts, scenarios and tonight's list as tables on a terminal."""
+"""Forecasts, scenarios, tonight's list and patterns as tables on a terminal."""
 
 from collections.abc import Sequence
 
@@ -14,6 +14,7 @@ from hybridtwin.glycemia.episodes import (
     VERY_LOW_MG_DL,
 )
 from hybridtwin.night import NightRisk
+from hybridtwin.patterns.pattern import Pattern
 from hybridtwin.scenario import ScenarioReport
 from hybridtwin.trust import Trust
 from hybridtwin.units import GlucoseUnit, from_mg_dl
@@ -138,6 +139,38 @@ def night_csv(risks: Sequence[NightRisk], unit: GlucoseUnit) -> str:
         rows.append(row | {"unit": unit, "reason": risk.reason})
     text: str = pd.DataFrame(rows).to_csv(index=False)
     return text
+
+
+def patterns(found: Sequence[Pattern]) -> Table:
+    """Patterns with their evidence, a row each."""
+    table = _table("pattern", "how often", "how strong (95 %)", "by chance", "last", title="Found")
+    for each in found:
+        often = f"{each.count} of {each.looked_at} {each.counted}" if each.count else ""
+        often += "".join(f", {count:.0f} {name}" for name, count in each.details.items())
+        last = f"{each.times[-1]:%a %d %b %H:%M}" if each.times else ""
+        chance = "" if each.chance_of_any is None else _chance(each.chance_of_any)
+        table.add_row(pattern_name(each), often, _strength(each), chance, last)
+    return table
+
+
+def pattern_name(pattern: Pattern) -> str:
+    """Kind and part of a pattern."""
+    return f"{pattern.kind}, {pattern.part}" if pattern.part else pattern.kind
+
+
+def _strength(pattern: Pattern) -> str:
+    """The size of a pattern with its interval; shares as per cent."""
+    sizes = (pattern.size, pattern.size_low, pattern.size_high)
+    share = pattern.unit.startswith("of ")
+    size, low, high = (
+        None if value is None else f"{100 * value if share else value:.0f}" for value in sizes
+    )
+    unit = f"% {pattern.unit}" if share else pattern.unit
+    return f"{size} {unit}" if low is None else f"{size} {unit} ({low} to {high})"
+
+
+def _chance(chance: float) -> str:
+    return "< 0.1 %" if chance < 0.001 else f"{100 * chance:.1f} %"
 
 
 def _trust(trust: Trust) -> str:

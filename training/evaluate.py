@@ -23,13 +23,22 @@ from training.forecasters import Twins
 from training.metrics import MEAN
 from training.missing import MissingProtocol, evaluate_missing
 from training.night import NightProtocol, evaluate_night
+from training.review_patterns import PatternsProtocol, evaluate_patterns
 from training.scoring import Results, WindowsProtocol, evaluate_windows
 from training.tracking import code_version, experiment
 from training.unseen import UnseenProtocol, evaluate_unseen
 
 EXPERIMENT: Final = "evaluate"
 _METRICS_PER_BATCH: Final = 1000  # as many as MLflow takes at once
-_MAIN: Final = ("rmse", "auroc", "sign_right", "ranking_error", "difference_error")
+_MAIN: Final = (
+    "rmse",
+    "auroc",
+    "sign_right",
+    "ranking_error",
+    "difference_error",
+    "found",
+    "false",
+)
 
 AnyProtocol = (
     WindowsProtocol
@@ -38,6 +47,7 @@ AnyProtocol = (
     | CauseProtocol
     | MissingProtocol
     | ColdStartProtocol
+    | PatternsProtocol
 )
 
 
@@ -110,6 +120,8 @@ def _results(
             return Results(evaluate_cause(protocol, twins.population, twins.settings, progress))
         case ColdStartProtocol():
             return evaluate_cold_start(records, protocol, twins, progress)
+        case PatternsProtocol():
+            return evaluate_patterns(protocol, progress)
 
 
 def write_report(report: Report, path: Path) -> None:

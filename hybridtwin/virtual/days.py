@@ -32,6 +32,7 @@ class Days:
         overdose: Factor of an overdosed correction given then; 0 for none.
         basal_u_h: Pump basal.
         sensitivity: Factor on insulin's action.
+        arrives: Share of the pump's insulin that arrives in the body.
         awake: Whether the person is awake.
     """
 
@@ -41,6 +42,7 @@ class Days:
     overdose: Array
     basal_u_h: Array
     sensitivity: Array
+    arrives: Array
     awake: NDArray[np.bool_]
 
 
@@ -69,6 +71,7 @@ def draw_days(
         overdose=_draw_overdoses(traits, grid, rng),
         basal_u_h=np.round(basal / _PUMP_RATE_STEP_U_H) * _PUMP_RATE_STEP_U_H,
         sensitivity=np.exp(_clock(traits.clock_depth, minute) + variation),
+        arrives=np.ones(len(grid)),
         awake=(minute >= habits.awake_from_min) & (minute < habits.awake_until_min),
     )
 

@@ -100,6 +100,7 @@ class Traits:
         overdose: Probability of an overdosed correction in an evening.
         clock_depth: Depth of the daily wave of insulin sensitivity.
         overdoses_at: Instants of further overdosed corrections.
+        rescue_factor: Carbohydrate taken against a low, relative to the usual.
     """
 
     basal_factor: float
@@ -111,6 +112,7 @@ class Traits:
     overdose: float
     clock_depth: float
     overdoses_at: tuple[pd.Timestamp, ...] = ()
+    rescue_factor: float = 1.0
 
 
 def draw_traits(rng: np.random.Generator, habits: Habits) -> Traits:

@@ -5,8 +5,8 @@ records have the faults of real ones, while the truth says what really happened 
 have happened (`truth.replay`).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,7 @@ def live(
     traits: Sequence[Traits] | None = None,
     time_zone: str = TIME_ZONE,
     hours_after: float = 0,
+    change: Callable[[int, Days, pd.DatetimeIndex], Days] | None = None,
 ) -> list[VirtualPerson]:
     """Let patients live their days.
 
@@ -68,6 +69,7 @@ def live(
         traits: What is each person's own; None draws it from the habits.
         time_zone: Where they live.
         hours_after: How long the truth goes on after the record.
+        change: What else happens: a person's position, days and local times to other days.
 
     Returns:
         P people, named virtual-adult-03 and so on.
@@ -91,6 +93,8 @@ def live(
         draw_days(patients.take([person]), traits[person], habits, local, rng(person, 1))
         for person in everyone
     ]
+    if change is not None:
+        planned = [change(person, days, local) for person, days in enumerate(planned)]
     sensors = [draw_sensor(len(grid), rng(person, 2)) for person in everyone]
     chance = np.stack([rng(person, 3).random((len(grid), 4)) for person in everyone], axis=-1)
     diary, truths = _run(patients, traits, habits, planned, sensors, chance, grid)
@@ -116,9 +120,8 @@ def _run(
             it, correcting a high.
     """
     count, size = len(grid), len(patients)
-    carbs, counted, logged, overdose, basal_u_h, sensitivity, awake = _stack(
-        planned,
-        ("carbs_g", "counted_g", "logged_g", "overdose", "basal_u_h", "sensitivity", "awake"),
+    carbs, counted, logged, overdose, basal_u_h, sensitivity, arrives, awake = _stack(
+        planned, [field.name for field in fields(Days)]
     )
     gain, bias, works = _stack(sensors, ("gain", "bias_mg_dl", "works"))
     by = settings(patients, traits, habits)
@@ -162,8 +165,8 @@ def _run(
             eaten[m] = np.minimum(plate, EATING_RATE_G_MIN)
             plate = plate - eaten[m]
         now = slice(minute, minute + STEP_MIN)
-        given[now] = basal_u_h[k] / 60
-        given[minute] += dose[k]
+        given[now] = arrives[k] * basal_u_h[k] / 60
+        given[minute] += arrives[k] * dose[k]
         constant = np.broadcast_to(sensitivity[k], (STEP_MIN, size))
         _, state = run(state, eaten[now], given[now], patients, constant)
 

@@ -42,7 +42,12 @@ def settings(patients: Patients, traits: Sequence[Traits], habits: Habits) -> Se
         ratio_u_g=np.array([one.ratio_factor for one in traits]) / patients.cr,
         fall_mg_dl_u=fall_per_unit(patients),
         eager=np.array([one.corrects for one in traits]),
-        rescue_g=np.array([habits.rescue_g[group] for group in patients.group]),
+        rescue_g=np.array(
+            [
+                one.rescue_factor * habits.rescue_g[group]
+                for one, group in zip(traits, patients.group, strict=True)
+            ]
+        ),
     )
 
 

@@ -21,7 +21,7 @@ class Truth:
         start: Instant of step 0, UTC.
         glucose_mg_dl: (T,) interstitial glucose: what a sensor without error reads.
         carbs_g_min: (5 T,) carbohydrate eaten per minute.
-        insulin_u_min: (5 T,) insulin given per minute, basal and boluses.
+        insulin_u_min: (5 T,) insulin that arrives per minute, basal and boluses.
         sensitivity: (T,) factor on insulin's action.
         compartments: (T, 13) the body's compartments.
         meal_mg: (T,) the meal being digested.

@@ -1,0 +1,134 @@
+"""Insulin sensitivity that falls or rises over the last days, as in an infection.
+
+Insulin given and the glucose that remains are set against each other day by day: what a day's
+insulin leaves is about as much higher as it does less, so the logarithm of (insulin x mean glucose)
+falls where sensitivity rises, and what the day's logged carbohydrate explains of it is taken off.
+The last days are compared with those before, for every day on which the change may have begun;
+how much of a difference chance makes shows where pairs of days are shuffled.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridtwin.glycemia.trace import DAY_STEPS, Floats, Index
+from hybridtwin.patterns.pattern import Pattern, unknown
+from hybridtwin.patterns.settings import PatternSettings, SensitivitySettings
+from hybridtwin.patterns.weeks import Flags, Weeks
+from hybridtwin.units import steps
+
+FALLING: Final = "falling sensitivity"
+RISING: Final = "rising sensitivity"
+_SHUFFLED_TOGETHER: Final = 2
+_SEED: Final = 7
+_TREATED_AFTER: Final = steps(20)
+
+
+def sensitivity(weeks: Weeks, settings: PatternSettings) -> list[Pattern]:
+    """One look for each direction."""
+    by = settings.sensitivity
+    index, known = _by_day(weeks, settings)
+    longest, least = by.lately_days[1], by.least_before_days
+    if known[:-longest].sum() < least or known[-by.lately_days[0] :].sum() < by.lately_days[0]:
+        reason = "insulin and glucose are known on too few whole days"
+        return [unknown(kind, reason) for kind in (FALLING, RISING)]
+    days = np.flatnonzero(known)
+    values = index[days]
+    first = np.searchsorted(days, len(known) - np.arange(by.lately_days[0], longest + 1))
+    found = _scan(values[None], first)[0]
+    shuffled = _scan(values[_shuffles(len(values), by)], first)
+    patterns = []
+    for kind, sign in ((FALLING, 1.0), (RISING, -1.0)):
+        best = int(np.argmax(sign * found))
+        chance = (1 + (np.max(sign * shuffled, axis=1) >= sign * found[best]).sum()) / (
+            1 + len(shuffled)
+        )
+        begun = first[best]
+        change, reach = _change(values, begun)
+        effects = [float(np.exp(-value) - 1) for value in (change, change + reach, change - reach)]
+        enough = -sign * effects[0] > by.change
+        since = weeks.trace.time(max(int(weeks.midnights[days[begun]]), 0))
+        patterns.append(
+            Pattern(
+                kind=kind,
+                count=len(values) - int(begun),
+                looked_at=len(values),
+                counted="days",
+                since=since,
+                times=(since,),
+                size=100 * effects[0],
+                size_low=100 * effects[1],
+                size_high=100 * effects[2],
+                unit="% of insulin's effect",
+                against=-sign * 100 * by.change,
+                chance=float(chance) if enough else 1.0,
+            )
+        )
+    return patterns
+
+
+def _by_day(weeks: Weeks, settings: PatternSettings) -> tuple[Floats, Flags]:
+    """(D,) the index of every day of 24 hours up to the end, and whether it is known."""
+    count = len(weeks) // DAY_STEPS
+
+    def days(values: NDArray[Any]) -> NDArray[Any]:
+        return values[len(values) - count * DAY_STEPS :].reshape(count, DAY_STEPS)
+
+    glucose = days(weeks.trace.mg_dl)
+    insulin = days(weeks.insulin_u).sum(axis=1)
+    worn = (~np.isnan(glucose)).mean(axis=1) >= settings.least_known
+    known = worn & days(weeks.insulin_known).all(axis=1) & (insulin > 0)
+    index = np.full(count, np.nan)
+    index[known] = np.log(insulin[known] * np.nanmean(glucose[known], axis=1))
+    logged = known & days(weeks.carbs_known).all(axis=1)
+    if logged.sum() >= 2 * settings.least_times:
+        carbs = np.log1p(days(np.where(_treats(weeks), 0, weeks.carbs_g)).sum(axis=1))
+        from_mean = carbs[logged] - carbs[logged].mean()
+        spread = (from_mean**2).sum()
+        slope = (from_mean * index[logged]).sum() / spread if spread > 0 else 0.0
+        index[logged] -= max(slope, 0.0) * from_mean
+    return index, known
+
+
+def _treats(weeks: Weeks) -> Flags:
+    """(T,) whether carbohydrate would be the treatment of a low, which sensitivity brings about."""
+    near = np.zeros(len(weeks), dtype=bool)
+    for low in weeks.lows:
+        near[low.begin : low.end + _TREATED_AFTER] = True
+    return near
+
+
+def _scan(values: Floats, first: Index) -> Floats:
+    """(N, F) how far days from each first one lie from those before, in standard errors.
+
+    Args:
+        values: (N, D) several orders of the days.
+        first: (F,) where lately begins.
+    """
+    count = values.shape[1]
+    total = np.cumsum(values, axis=1)[:, first - 1]
+    square = np.cumsum(values**2, axis=1)[:, first - 1]
+    everything, squares = values.sum(axis=1, keepdims=True), (values**2).sum(axis=1, keepdims=True)
+    before, lately = total / first, (everything - total) / (count - first)
+    within = square - first * before**2 + (squares - square) - (count - first) * lately**2
+    error = np.sqrt(np.maximum(within, 1e-12) / (count - 2) * (1 / first + 1 / (count - first)))
+    found: Floats = (lately - before) / error
+    return found
+
+
+def _shuffles(days: int, by: SensitivitySettings) -> Index:
+    """(N, D) orders of days in which neighbours stay together."""
+    rng = np.random.default_rng(_SEED)
+    blocks = -(-days // _SHUFFLED_TOGETHER)
+    order = rng.permuted(np.tile(np.arange(blocks), (by.shuffles, 1)), axis=1)
+    each = order[:, :, None] * _SHUFFLED_TOGETHER + np.arange(_SHUFFLED_TOGETHER)
+    flat = each.reshape(by.shuffles, -1)
+    return flat[flat < days].reshape(by.shuffles, days)
+
+
+def _change(values: Floats, begun: int) -> tuple[float, float]:
+    """Lately's mean less that of before, and the reach of its 95 % interval."""
+    lately, before = values[begun:], values[:begun]
+    error = np.sqrt(before.var(ddof=1) * (1 / len(lately) + 1 / len(before)))
+    return float(lately.mean() - before.mean()), 1.96 * float(error)
