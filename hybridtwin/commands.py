@@ -16,13 +16,13 @@ from hybridtwin import tables
 from hybridtwin.ask import AS_USUAL, read_person, read_plan, read_time
 from hybridtwin.errors import ModelError, RecordError, TwinError
 from hybridtwin.forecast import ForecastReport
-from hybridtwin.night import NightReview, NightRisk, by_attention, review_night
 from hybridtwin.panel import for_each
 from hybridtwin.physiology import describe
 from hybridtwin.plots import comparison_chart, fan_chart
 from hybridtwin.record import Record
 from hybridtwin.record_files import load_record, record_folders, save_record
 from hybridtwin.registry import load_twin
+from hybridtwin.review.review import NightReview, NightRisk, by_attention, refusal, review_night
 from hybridtwin.scenario import compare
 from hybridtwin.twin import Twin
 from hybridtwin.units import GlucoseUnit
@@ -190,12 +190,12 @@ def nightly(
             try:
                 twin = _twin_of(record, population, twins)
             except ModelError as error:
-                reviews.append(_refusal(record.profile.participant, error))
+                reviews.append(refusal(record.profile.participant, str(error)))
             else:
                 yield record, twin
 
     for _, review in track(
-        for_each(partial(_review, evening=evening, unit=unit), known()),
+        for_each(partial(_review, evening=evening), known()),
         "Forecasting",
         total=len(records),
         console=progress,
@@ -203,7 +203,7 @@ def nightly(
         disable=not progress.is_terminal,
     ):
         reviews.append(review)
-    risks = [review.risk for review in by_attention(reviews)]
+    risks = [review.risk.in_unit(unit) for review in by_attention(reviews)]
     _say_night(risks, evening, now, unit)
     lines = [risk.model_dump(mode="json") for risk in risks]
     content = {"now": evening.isoformat(), "unit": unit, "participants": lines}
@@ -292,12 +292,8 @@ def _read_all(homes: Sequence[Path]) -> tuple[list[Record], list[NightReview]]:
         try:
             records.append(load_record(home))
         except RecordError as error:
-            refused.append(_refusal(home.name, error))
+            refused.append(refusal(home.name, str(error)))
     return records, refused
-
-
-def _refusal(participant: str, error: TwinError) -> NightReview:
-    return NightReview(NightRisk(participant=participant, status="refused", reason=str(error)))
 
 
 def _newest(records: Sequence[Record]) -> pd.Timestamp:
@@ -310,9 +306,9 @@ def _twin_of(record: Record, population: Twin, twins: Path | None) -> Twin:
     return load_twin(own) if own is not None and own.is_dir() else population
 
 
-def _review(known: tuple[Record, Twin], evening: pd.Timestamp, unit: GlucoseUnit) -> NightReview:
+def _review(known: tuple[Record, Twin], evening: pd.Timestamp) -> NightReview:
     record, twin = known
-    return review_night(twin, record, evening, unit)
+    return review_night(twin, record, evening)
 
 
 def write(path: Path | None, text: str) -> None:

@@ -13,8 +13,8 @@ from hybridtwin.glycemia.episodes import (
     VERY_HIGH_MG_DL,
     VERY_LOW_MG_DL,
 )
-from hybridtwin.night import NightRisk
 from hybridtwin.patterns.pattern import Pattern
+from hybridtwin.review.review import NightRisk
 from hybridtwin.scenario import ScenarioReport
 from hybridtwin.trust import Trust
 from hybridtwin.units import GlucoseUnit, from_mg_dl
@@ -26,6 +26,7 @@ _LIMITS = {
     "above_180": ("above", HIGH_MG_DL),
     "above_250": ("above", VERY_HIGH_MG_DL),
 }
+_REASONS = 3
 _NADIR = ("nadir_time", "nadir_median", "nadir_low")
 
 
@@ -116,14 +117,23 @@ def night(risks: Sequence[NightRisk], unit: GlucoseUnit) -> Table:
     low, very_low, _, _ = _limits(unit)
     table = _table(title=f"Tonight, {unit}")
     table.add_column("participant", no_wrap=True)
-    for name in (low, very_low, "lowest", "trust"):
+    for name in (low, very_low, "lowest", "because of", "trust"):
         table.add_column(name)
     for risk in risks:
         if risk.events is not None and risk.nadir is not None and risk.trust is not None:
             below_70, below_54, _, _ = _percents(risk.events)
             lowest = f"{glucose(risk.nadir.median, unit)} at {risk.nadir.time:%H:%M}"
-            table.add_row(risk.participant, below_70, below_54, lowest, _trust(risk.trust))
+            because, trust = _because(risk, unit), _trust(risk.trust)
+            table.add_row(risk.participant, below_70, below_54, lowest, because, trust)
     return table
+
+
+def _because(risk: NightRisk, unit: GlucoseUnit) -> str:
+    """The first reasons that lower the night, with their shares in the lowest point."""
+    if risk.explanation is None:
+        return ""
+    lowering = [reason for reason in risk.explanation.reasons if reason.nadir < 0]
+    return ", ".join(f"{one.driver} {_signed(one.nadir, unit)}" for one in lowering[:_REASONS])
 
 
 def night_csv(risks: Sequence[NightRisk], unit: GlucoseUnit) -> str:
@@ -131,11 +141,12 @@ def night_csv(risks: Sequence[NightRisk], unit: GlucoseUnit) -> str:
     rows = []
     for risk in risks:
         row = risk.model_dump(mode="json", include={"participant", "status", "begin", "end"})
-        row |= dict.fromkeys((*_LIMITS, *_NADIR, "trust"))
+        row |= dict.fromkeys((*_LIMITS, *_NADIR, "trust", "because"))
         if risk.events is not None and risk.nadir is not None and risk.trust is not None:
             row |= {name: round(value, 4) for name, value in risk.events.model_dump().items()}
             row |= {f"nadir_{name}": v for name, v in risk.nadir.model_dump(mode="json").items()}
             row["trust"] = _trust(risk.trust)
+            row["because"] = _because(risk, unit)
         rows.append(row | {"unit": unit, "reason": risk.reason})
     text: str = pd.DataFrame(rows).to_csv(index=False)
     return text

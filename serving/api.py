@@ -18,7 +18,7 @@ from serving.access.policy import Action
 from serving.history import check_times, present, to_record
 from serving.schema import ForecastRequest, ModelReport, ScenarioRequest
 from serving.state import TheGuest, TheModel, TheReview, TheSettings, TheTwin
-from serving.tonight import Tonight, TonightReport, in_unit
+from serving.tonight import Tonight, TonightReport
 
 Unit = Annotated[GlucoseUnit, Query(description="Unit of every glucose value in the answer.")]
 
@@ -99,7 +99,7 @@ def tonight(review: TheReview, unit: Unit = "mg/dL") -> TonightReport:
     return TonightReport(
         now=found.now.to_pydatetime(),
         unit=unit,
-        patients=[in_unit(patient.risk, unit) for patient in found.patients],
+        patients=[patient.risk.in_unit(unit) for patient in found.patients],
     )
 
 

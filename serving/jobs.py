@@ -18,10 +18,10 @@ import pandas as pd
 
 from hybridtwin.climatology import CLIMATOLOGY_DAYS
 from hybridtwin.errors import HistoryError, ModelError, RecordError, TwinError
-from hybridtwin.night import NightReview, NightRisk, review_night
 from hybridtwin.panel import for_each
 from hybridtwin.record import Record
 from hybridtwin.registry import personal_to_bytes
+from hybridtwin.review.review import NightReview, refusal, review_night
 from hybridtwin.twin import Twin
 from serving import imports
 from serving.personal import record_and_twin
@@ -112,8 +112,7 @@ def _reviewed(evening: _Evening) -> NightReview:
             return review_night(evening.twin, problem, evening.now)
         except RecordError as error:  # one patient's rows must not hide the others
             problem = error
-    name = str(evening.patient)
-    return NightReview(NightRisk(participant=name, status="refused", reason=str(problem)))
+    return refusal(str(evening.patient), str(problem))
 
 
 def _evenings(work: Work, clinic: str) -> Iterator[_Evening]:

@@ -11,10 +11,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hybridtwin.errors import TwinError
 from hybridtwin.glycemia.episodes import LOW_MG_DL, VERY_LOW_MG_DL
+from hybridtwin.review.review import NightRisk
 from hybridtwin.units import GlucoseUnit, from_mg_dl
 from serving.access.caller import Caller
 from serving.settings import Settings
-from serving.tonight import UNITS, Group, Patient, Tonight, in_unit, words
+from serving.tonight import UNITS, Group, Patient, Tonight, words
 
 HERE: Final = Path(__file__).parent
 HEADERS: Final = {
@@ -64,7 +65,7 @@ def age(time: pd.Timestamp, now: pd.Timestamp) -> str:
 _PAGES: Final = Environment(
     loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined
 )
-_PAGES.filters |= {"percent": percent, "in_unit": in_unit, "words": words}
+_PAGES.filters |= {"percent": percent, "in_unit": NightRisk.in_unit, "words": words}
 _PAGES.globals |= {"clock": clock, "age": age, "units": UNITS, "guest": None, "root": ""}
 _REFUSALS: Final[dict[int, tuple[str, str]]] = {
     HTTPStatus.FORBIDDEN: (

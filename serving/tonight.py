@@ -13,13 +13,13 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from hybridtwin.errors import RecordError
-from hybridtwin.night import NightReview, NightRisk, by_attention, review_night
 from hybridtwin.plots import describe, fan_chart
 from hybridtwin.record import Record
 from hybridtwin.record_files import load_record, record_folders
 from hybridtwin.registry import load_twin
+from hybridtwin.review.review import NightReview, NightRisk, by_attention, refusal, review_night
 from hybridtwin.twin import Twin
-from hybridtwin.units import GlucoseUnit, from_mg_dl
+from hybridtwin.units import GlucoseUnit
 from serving.settings import Settings
 
 Group = Literal["refused", "low", "watch", "quiet"]
@@ -92,7 +92,7 @@ def review_clinic(clinic: Path, population: Twin, settings: Settings) -> Tonight
         try:
             records[home.name] = load_record(home)
         except RecordError as error:
-            reviews.append(_refused(home.name, str(error)))
+            reviews.append(refusal(home.name, str(error)))
     now = _evening(records.values(), settings.now)
     for name, record in records.items():
         reviews.append(_review(clinic / "twins" / name, record, population, now))
@@ -115,17 +115,6 @@ def group_of(risk: NightRisk, settings: Settings) -> Group:
     return "quiet"
 
 
-def in_unit(risk: NightRisk, unit: GlucoseUnit) -> NightRisk:
-    """A line of the list with its glucose in another unit than mg/dL."""
-    if risk.nadir is None:
-        return risk
-    depths = {
-        name: round(from_mg_dl(getattr(risk.nadir, name), unit), _DIGITS[unit] + 1)
-        for name in ("median", "low")
-    }
-    return risk.model_copy(update={"nadir": risk.nadir.model_copy(update=depths)})
-
-
 def words(value: float, unit: GlucoseUnit) -> str:
     """A glucose value as people read it."""
     return f"{value:.{_DIGITS[unit]}f}"
@@ -140,17 +129,13 @@ def _evening(records: Iterable[Record], now: datetime | None) -> pd.Timestamp:
     return max(latest)
 
 
-def _refused(participant: str, reason: str) -> NightReview:
-    return NightReview(NightRisk(participant=participant, status="refused", reason=reason))
-
-
 def _review(home: Path, record: Record, population: Twin, now: pd.Timestamp) -> NightReview:
     try:
         twin = load_twin(home) if home.is_dir() else population
         return review_night(twin, record, now)
     except Exception as error:  # one patient's fault must not hide the others
         _log.exception("the review of %s failed", record.profile.participant)
-        return _refused(record.profile.participant, f"The review failed: {error}")
+        return refusal(record.profile.participant, f"The review failed: {error}")
 
 
 def _patient(review: NightReview, record: Record | None, settings: Settings) -> Patient:

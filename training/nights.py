@@ -20,9 +20,9 @@ from hybridtwin.climatology import joined
 from hybridtwin.errors import HistoryError
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.glycemia.episodes import LOW_MG_DL, VERY_LOW_MG_DL, lasts
-from hybridtwin.night import NIGHT_END_H
 from hybridtwin.night_statistics import EVENING_MIN
 from hybridtwin.record import Record
+from hybridtwin.review.night import NIGHT_END_H
 from hybridtwin.timeline import Timeline, to_timeline
 from hybridtwin.units import STEP_MIN, steps
 from training.windows import (

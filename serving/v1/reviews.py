@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path
 from pydantic import Field
 
-from hybridtwin.night import NightReview, NightRisk, by_attention
+from hybridtwin.review.review import NightReview, NightRisk, by_attention
 from serving.access.policy import Action
 from serving.store import audit, issued
 from serving.v1.permission import PatientId, Permission, may

@@ -12,10 +12,10 @@ import pytest
 
 from hybridtwin import panel
 from hybridtwin.errors import ModelError
-from hybridtwin.night import review_night
 from hybridtwin.panel import for_each
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin
+from hybridtwin.review.review import review_night
 from hybridtwin.twin import Twin
 from hybridtwin.virtual.clinic import clinic
 

@@ -6,7 +6,7 @@ import pytest
 
 from hybridtwin.errors import ModelError, RecordError, TwinError
 from hybridtwin.forecast import EventProbabilities
-from hybridtwin.night import NightRisk
+from hybridtwin.review.review import NightRisk
 from hybridtwin.trust import Trust
 from serving.cli import serve
 from serving.page import percent, render

@@ -11,9 +11,9 @@ from rich.progress import Progress
 from hybridtwin.climatology import joined
 from hybridtwin.errors import HistoryError
 from hybridtwin.events import Profile
-from hybridtwin.night import review_night
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin
+from hybridtwin.review.review import review_night
 from hybridtwin.timeline import to_timeline
 from hybridtwin.twin import Twin
 from training.forecasters import Twins

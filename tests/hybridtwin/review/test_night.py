@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from hybridtwin.forecast import EventProbabilities
-from hybridtwin.night import as_likely, by_attention, coming_night, review_night
 from hybridtwin.registry import load_twin
+from hybridtwin.review.night import as_likely, coming_night
+from hybridtwin.review.review import by_attention, review_night
 from tests.hybridtwin.people import history
 
 
@@ -40,6 +41,7 @@ def test_a_patient_without_a_forecast_is_listed_first_and_never_as_safe() -> Non
     assert fine.forecast is not None
     assert fine.risk.nadir is not None
     assert fine.risk.begin is not None
+    assert fine.risk.end is not None
     assert fine.risk.begin <= fine.risk.nadir.time <= fine.risk.end
 
 
