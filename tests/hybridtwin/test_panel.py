@@ -13,6 +13,7 @@ import pytest
 from hybridtwin import panel
 from hybridtwin.errors import ModelError
 from hybridtwin.panel import for_each
+from hybridtwin.physiology.parameters import PARAMETERS
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin
 from hybridtwin.review.review import review_night
@@ -43,11 +44,9 @@ def answer(twin: Twin, record: Record) -> list[float]:
     report = twin.forecast(belief, horizon_min=480).report()
     events = review_night(twin, record, EVENING).risk.events
     assert events is not None
-    held = [
-        belief.usual_basal_u_min,
-        belief.predictors.nan_to_num(),
-        *belief.present.people.values(),
-    ]
+    values = belief.present.people.values()
+    held = [getattr(values, parameter.name) for parameter in PARAMETERS]
+    held += [belief.usual_basal_u_min, belief.predictors.nan_to_num()]
     numbers = [float(one) for tensor in held for one in tensor.flatten()]
     numbers += [*report.expected, *(value for row in report.quantiles for value in row)]
     return [*numbers, *events.model_dump().values()]
