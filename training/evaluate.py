@@ -25,6 +25,7 @@ from training.missing import MissingProtocol, evaluate_missing
 from training.night import NightProtocol, evaluate_night
 from training.review_patterns import PatternsProtocol, evaluate_patterns
 from training.scoring import Results, WindowsProtocol, evaluate_windows
+from training.sensor_faults import SensorFaultsProtocol, evaluate_sensor_faults
 from training.tracking import code_version, experiment
 from training.unseen import UnseenProtocol, evaluate_unseen
 
@@ -48,6 +49,7 @@ AnyProtocol = (
     | MissingProtocol
     | ColdStartProtocol
     | PatternsProtocol
+    | SensorFaultsProtocol
 )
 
 
@@ -122,6 +124,8 @@ def _results(
             return evaluate_cold_start(records, protocol, twins, progress)
         case PatternsProtocol():
             return evaluate_patterns(protocol, progress)
+        case SensorFaultsProtocol():
+            return evaluate_sensor_faults(records, protocol, twins, progress)
 
 
 def write_report(report: Report, path: Path) -> None:

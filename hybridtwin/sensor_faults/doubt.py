@@ -1,0 +1,96 @@
+"""Doubt: which readings of a record a fault has probably falsified, as known at its last one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hybridtwin.record import Record
+from hybridtwin.sensor_faults.modes import Array
+from hybridtwin.sensor_faults.settings import FaultSettings
+from hybridtwin.sensor_faults.watch import Stream, watch
+from hybridtwin.timeline import BOLUS, CARBS, CHANNEL, Timeline, to_timeline
+from hybridtwin.units import STEP_MIN
+
+WATCHED_HOURS: Final = 6
+"""Of a record, before its last reading: a fault is told by what went just before."""
+ONSET_STEPS: Final = 2
+"""A compression is told so many readings late: those are doubtful, too."""
+_STEP: Final = pd.Timedelta(minutes=STEP_MIN)
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What is suspected of a record's last reading.
+
+    Attributes:
+        compression: Probability that something presses on the sensor.
+        jump: Probability that its level is off since it jumped.
+        doubtful: (n,) which of the record's n readings are probably falsified by pressure.
+    """
+
+    compression: float
+    jump: float
+    doubtful: NDArray[np.bool_]
+
+
+def stream_of(timelines: Sequence[Timeline]) -> Stream:
+    """Timelines as they would have arrived side by side; shorter ones fall silent at their end."""
+    length = max(len(each) for each in timelines)
+
+    def rows(values: Sequence[Array], after: float) -> Array:
+        return np.stack(
+            [np.pad(each, (0, length - len(each)), constant_values=after) for each in values]
+        )
+
+    def total(names: Sequence[str]) -> Array:
+        columns = [CHANNEL[name] for name in names]
+        return rows([each.values[:, columns].sum(1).double().numpy() for each in timelines], 0)
+
+    glucose = [
+        np.where(each.original, each.values[:, CHANNEL["glucose_mg_dl"]].double(), np.nan)
+        for each in timelines
+    ]
+    minute = rows([each.minute_of_day.double().numpy() for each in timelines], 0)
+    return Stream(rows(glucose, np.nan), total(BOLUS), total(CARBS), minute.astype(np.int64))
+
+
+def doubtful(compression: Array, settings: FaultSettings) -> NDArray[np.bool_]:
+    """(..., T) steps whose readings are probably falsified by pressure, as known at the last one.
+
+    Args:
+        compression: (..., T) its probability at each step, as known then.
+        settings: From which probability.
+    """
+    told = compression >= settings.compression.told_at
+    early = told.copy()
+    for steps in range(1, ONSET_STEPS + 1):
+        early[..., :-steps] |= told[..., steps:]
+    return early
+
+
+def doubt(record: Record, settings: FaultSettings) -> Doubt:
+    """What is suspected of a record's last readings.
+
+    Args:
+        record: With one reading or more; its last hours are looked at.
+        settings: What is held likely.
+    """
+    times = record.glucose["time"]
+    begin = times.iloc[-1].floor(_STEP) - pd.Timedelta(hours=WATCHED_HOURS)
+    timeline = to_timeline(record.since(begin), start=begin)
+    found, _ = watch(stream_of([timeline]), settings)
+    told = doubtful(found.compression[0], settings)
+    at = ((times - begin) / _STEP).round().astype(int).to_numpy()
+    recent = at >= 0
+    mask = np.zeros(len(times), dtype=bool)
+    mask[recent] = told[at[recent]]
+    return Doubt(float(found.compression[0, -1]), float(found.jump[0, -1]), mask)
+
+
+def trusted(record: Record, found: Doubt) -> Record:
+    """The record as it is believed: doubtful readings are unknown. The record itself keeps them."""
+    return replace(record, glucose=record.glucose[~found.doubtful].reset_index(drop=True))
