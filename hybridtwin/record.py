@@ -32,10 +32,12 @@ class Note(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    action: typing.Literal["read", "mended", "dropped", "missing"]
-    what: str
-    count: int = Field(ge=0)
-    why: str = ""
+    action: typing.Literal["read", "mended", "dropped", "missing"] = Field(
+        description="What was done."
+    )
+    what: str = Field(description="To which kind of row.")
+    count: int = Field(ge=0, description="To how many.")
+    why: str = Field("", description="Why.")
 
 
 class Provenance(BaseModel):

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -222,7 +222,9 @@ class ShareRequest(Request):
     subject: Subject = Field(
         description="Who: `issuer#subject` of a token, or `key:identifier` of an API key."
     )
-    scopes: set[Scope] = Field(min_length=1, description="What they may do.")
+    scopes: list[Scope] = Field(
+        min_length=1, max_length=len(get_args(Scope)), description="What they may do."
+    )
     begin: Time = Field(alias="from", description="Begin: ISO 8601 with a zone.")
     end: Time = Field(alias="until", description="End, not included: ISO 8601 with a zone.")
 
@@ -254,8 +256,9 @@ class KeyRequest(Request):
     """What a new API key is for."""
 
     name: Words = Field(description="What it is for; no person's name.")
-    roles: set[Role] = Field(
+    roles: list[Role] = Field(
         min_length=1,
+        max_length=len(Role),
         description="What it may be: app, admin or both; other keys are made on the machine, with "
         "`hybridtwin database key`.",
     )
