@@ -24,6 +24,9 @@ State = Literal["waiting", "running", "done", "failed"]
 
 SILENT: Final = timedelta(seconds=60)
 """A process that has said nothing for so long is taken for dead."""
+ATTEMPTS: Final = 3
+"""How often a job is begun that never comes forward."""
+GIVEN_UP: Final = "given-up"
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,9 @@ def take(
 ) -> Job | None:
     """The next job of these kinds, which is the worker's from the commit on; None if none waits.
 
+    A job that was begun too often and never came forward may be what ends its processes: it is
+    given up.
+
     Args:
         session: A writing transaction.
         worker: Whose it will be.
@@ -119,18 +125,22 @@ def take(
     silent = JobRow.alive < now - SILENT
     ahead = JobRow.alive > now + SILENT  # the clock was set back; or it would wait as long
     abandoned = and_(JobRow.state == "running", or_(silent, ahead))
-    row = session.scalars(
+    following = (
         select(JobRow)
         .where(JobRow.kind.in_(kinds), or_(JobRow.state == "waiting", abandoned))
         .order_by(JobRow.created, JobRow.id)
         .limit(1)
         .with_for_update(skip_locked=True)
-    ).one_or_none()
-    if row is None:
-        return None
-    row.state, row.worker, row.alive = "running", worker, now
-    session.flush()
-    return _job(row)
+    )
+    while row := session.scalars(following).one_or_none():
+        row.worker = worker
+        if row.attempts == ATTEMPTS:
+            _end(session, row, GIVEN_UP)
+            continue
+        row.state, row.alive, row.attempts = "running", now, row.attempts + 1
+        session.flush()
+        return _job(row)
+    return None
 
 
 def advance(
@@ -149,7 +159,7 @@ def advance(
     row = _own(session, job, worker)
     row.alive, row.total = now or present(session), total
     if last is not None:
-        row.done, row.last = row.done + 1, last
+        row.done, row.last, row.attempts = row.done + 1, last, 0
     session.flush()
 
 
@@ -175,7 +185,10 @@ def finish(session: Session, job: Job, worker: uuid.UUID, problem: str | None = 
     Raises:
         ConflictError: Another process has the job by now.
     """
-    row = _own(session, job, worker)
+    _end(session, _own(session, job, worker), problem)
+
+
+def _end(session: Session, row: JobRow, problem: str | None) -> None:
     row.state, row.problem = ("failed" if problem else "done"), problem
     row.finished, row.worker = datetime.now(UTC), None
     if row.kind == "advance":  # there is one for every reading, and nobody asks for it
@@ -188,7 +201,7 @@ def give_back(session: Session, worker: uuid.UUID) -> None:
     session.execute(
         update(JobRow)
         .where(JobRow.state == "running", JobRow.worker == worker)
-        .values(state="waiting", worker=None)
+        .values(state="waiting", worker=None, attempts=0)
     )
 
 

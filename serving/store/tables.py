@@ -232,6 +232,7 @@ class JobRow(Base):
     last: Mapped[uuid.UUID | None]
     worker: Mapped[uuid.UUID | None]
     alive: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     finished: Mapped[datetime | None]
     problem: Mapped[str | None] = mapped_column(String(64))
 

@@ -38,8 +38,11 @@ def create_key(
     if not KEY_ROLES.issuperset(asked.roles):
         access.denied(permission.caller, permission.action, None)
         raise HTTPException(HTTPStatus.FORBIDDEN)
-    latest = datetime.now(UTC) + _LONGEST
+    now = datetime.now(UTC)
+    latest = now + _LONGEST
     expires = asked.expires or latest
+    if expires <= now:
+        raise TwinError.of("expires", "lies in the past", "State when the key is to end.")
     if expires > latest:
         raise TwinError.of("expires", "lies more than a year ahead", "Make a key every year.")
     with permission.writing() as session:

@@ -54,6 +54,36 @@ def test_a_job_whose_process_is_silent_goes_on_behind_its_last_patient(database)
     assert (again.id, again.done, again.total, again.last) == (job.id, 1, 3, done)
 
 
+def test_a_job_that_ends_its_processes_is_given_up_and_the_next_goes_on(database):
+    poison, other = start(database, 2)
+    now = datetime.now(UTC)
+    for _ in range(jobs.ATTEMPTS):
+        assert take(database, uuid.uuid4(), now).id == poison.id
+        now += jobs.SILENT + timedelta(seconds=1)
+    assert take(database, ME, now).id == other.id
+    with database.reading() as session:
+        found = jobs.find(session, poison.id)
+    assert (found.state, found.problem) == ("failed", jobs.GIVEN_UP)
+
+
+def test_a_job_that_comes_forward_is_begun_as_often_as_it_takes(database):
+    (job,) = start(database)
+    now = datetime.now(UTC)
+    for _ in range(2 * jobs.ATTEMPTS):
+        assert take(database, ME, now).id == job.id
+        with database.session() as session:
+            jobs.advance(session, job, ME, total=99, last=uuid.uuid4(), now=now)
+        now += jobs.SILENT + timedelta(seconds=1)
+
+
+def test_a_job_that_is_given_back_was_not_tried(database):
+    (job,) = start(database)
+    for _ in range(2 * jobs.ATTEMPTS):
+        assert take(database, ME).id == job.id
+        with database.session() as session:
+            jobs.give_back(session, ME)
+
+
 def test_a_job_that_somebody_is_at_is_left_to_them_however_long_it_takes(database):
     (job,) = start(database)
     begun = datetime.now(UTC)
