@@ -14,6 +14,7 @@ from rich.progress import track
 
 from hybridtwin import tables
 from hybridtwin.ask import AS_USUAL, read_person, read_plan, read_time
+from hybridtwin.config import read_config
 from hybridtwin.errors import ModelError, RecordError, TwinError
 from hybridtwin.forecast import ForecastReport
 from hybridtwin.panel import for_each
@@ -22,7 +23,9 @@ from hybridtwin.plots import comparison_chart, fan_chart
 from hybridtwin.record import Record
 from hybridtwin.record_files import load_record, record_folders, save_record
 from hybridtwin.registry import load_twin
+from hybridtwin.review.kept import Kept
 from hybridtwin.review.review import NightReview, NightRisk, by_attention, refusal, review_night
+from hybridtwin.review.settings import ReviewSettings
 from hybridtwin.scenario import compare
 from hybridtwin.twin import Twin
 from hybridtwin.units import GlucoseUnit
@@ -168,6 +171,16 @@ def nightly(
         ),
     ] = None,
     unit: Unit = "mg/dL",
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Settings, such as configs/review.yaml.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep every finished patient here; asked again, only the others are reviewed.",
+        ),
+    ] = None,
     json_file: Json = None,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write the list here, as CSV.")
@@ -180,9 +193,14 @@ def nightly(
             "is no folder of twins",
             "Make them with: hybridtwin personalise --records DIR --out DIR",
         )
+    settings = ReviewSettings() if config is None else read_config(config, ReviewSettings)
     records, reviews = _read_all(record_folders(folder))
     evening = read_time(now, "--now") if now else _newest(records)
     population = load_twin(model)
+    kept = resume and Kept(resume, evening, population.config.version, settings)
+    finished = kept.reviews() if kept else {}
+    reviews += [finished[name] for one in records if (name := one.profile.participant) in finished]
+    records = [record for record in records if record.profile.participant not in finished]
     progress = Console(stderr=True)
 
     def known() -> Iterator[tuple[Record, Twin]]:
@@ -195,7 +213,7 @@ def nightly(
                 yield record, twin
 
     for _, review in track(
-        for_each(partial(_review, evening=evening), known()),
+        for_each(partial(_review, evening=evening, settings=settings), known()),
         "Forecasting",
         total=len(records),
         console=progress,
@@ -203,6 +221,8 @@ def nightly(
         disable=not progress.is_terminal,
     ):
         reviews.append(review)
+        if kept:
+            kept.add(review)
     risks = [review.risk.in_unit(unit) for review in by_attention(reviews)]
     _say_night(risks, evening, now, unit)
     lines = [risk.model_dump(mode="json") for risk in risks]
@@ -283,6 +303,9 @@ def _say_night(
     console = Console()
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     console.print(tables.night(risks, unit))
+    suggested = tables.suggestions(risks, unit)
+    if suggested.row_count:
+        console.print(suggested)
 
 
 def _read_all(homes: Sequence[Path]) -> tuple[list[Record], list[NightReview]]:
@@ -306,9 +329,11 @@ def _twin_of(record: Record, population: Twin, twins: Path | None) -> Twin:
     return load_twin(own) if own is not None and own.is_dir() else population
 
 
-def _review(known: tuple[Record, Twin], evening: pd.Timestamp) -> NightReview:
+def _review(
+    known: tuple[Record, Twin], evening: pd.Timestamp, settings: ReviewSettings
+) -> NightReview:
     record, twin = known
-    return review_night(twin, record, evening)
+    return review_night(twin, record, evening, settings)
 
 
 def write(path: Path | None, text: str) -> None:

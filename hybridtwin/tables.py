@@ -15,6 +15,7 @@ from hybridtwin.glycemia.episodes import (
 )
 from hybridtwin.patterns.pattern import Pattern
 from hybridtwin.review.review import NightRisk
+from hybridtwin.review.suggestions import Measure, Suggestion
 from hybridtwin.scenario import ScenarioReport
 from hybridtwin.trust import Trust
 from hybridtwin.units import GlucoseUnit, from_mg_dl
@@ -136,17 +137,56 @@ def _because(risk: NightRisk, unit: GlucoseUnit) -> str:
     return ", ".join(f"{one.driver} {_signed(one.nadir, unit)}" for one in lowering[:_REASONS])
 
 
+def suggestions(risks: Sequence[NightRisk], unit: GlucoseUnit) -> Table:
+    """What would help, as material for a clinician's decision."""
+    low = _limits(unit)[0]
+    columns = (
+        "participant",
+        "what would help",
+        f"{low} without",
+        "with it",
+        f"lowest point, {unit}",
+    )
+    table = _table(*columns, title="For a clinician to decide: chances until morning")
+    for risk in risks:
+        for one in _suggested(risk):
+            lift = " to ".join(_signed(value, unit) for value in (one.rise_low, one.rise_high))
+            table.add_row(
+                risk.participant,
+                _measure(one),
+                f"{100 * one.without.below_70:.0f} %",
+                f"{100 * one.following.below_70:.0f} %",
+                f"{_signed(one.rise, unit)} ({lift})",
+            )
+    return table
+
+
+def _suggested(risk: NightRisk) -> list[Suggestion]:
+    return [] if risk.advice is None else risk.advice.suggestions
+
+
+def _measure(one: Suggestion) -> str:
+    match one.measure:
+        case Measure.SNACK:
+            return f"{one.carbs_g:g} g of carbohydrate at {one.begin:%H:%M}"
+        case Measure.BASAL:
+            return f"basal {one.less_percent:g} % less, {one.begin:%H:%M} to {one.end:%H:%M}"
+        case Measure.HOLD_BACK:
+            return f"hold back a correction of {one.dose_u:g} U"
+
+
 def night_csv(risks: Sequence[NightRisk], unit: GlucoseUnit) -> str:
     """Tonight's list, everyone in the order given, as CSV."""
     rows = []
     for risk in risks:
         row = risk.model_dump(mode="json", include={"participant", "status", "begin", "end"})
-        row |= dict.fromkeys((*_LIMITS, *_NADIR, "trust", "because"))
+        row |= dict.fromkeys((*_LIMITS, *_NADIR, "trust", "because", "would_help"))
         if risk.events is not None and risk.nadir is not None and risk.trust is not None:
             row |= {name: round(value, 4) for name, value in risk.events.model_dump().items()}
             row |= {f"nadir_{name}": v for name, v in risk.nadir.model_dump(mode="json").items()}
             row["trust"] = _trust(risk.trust)
             row["because"] = _because(risk, unit)
+            row["would_help"] = "; ".join(_measure(one) for one in _suggested(risk))
         rows.append(row | {"unit": unit, "reason": risk.reason})
     text: str = pd.DataFrame(rows).to_csv(index=False)
     return text

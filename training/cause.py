@@ -32,7 +32,7 @@ Answer = Callable[[Batch], Tensor]
 """What a model expects of windows whose future doses and meals are known: (B, H) mg/dL."""
 
 _CHUNK = 512
-_START = pd.Timestamp("2024-01-15", tz="UTC")
+START = pd.Timestamp("2024-01-15", tz="UTC")
 _CHANGES: Final = {
     ChangeKind.BOLUS: (0.5, 1.5),
     ChangeKind.LEFT_OUT_BOLUS: (0.0,),
@@ -86,7 +86,7 @@ def evaluate_cause(
 
     people = scored_people(protocol)
     futures = ask(protocol, people)
-    border = _START + pd.Timedelta(days=protocol.days)
+    border = START + pd.Timedelta(days=protocol.days)
     learnt = learning_part([one.record.before(border) for one in people], 1.0)
     next_is("fitting the twin")
     answers: dict[str, Answer] = {
@@ -102,12 +102,16 @@ def evaluate_cause(
 
 
 def scored_people(protocol: CauseProtocol) -> list[VirtualPerson]:
-    """The published patients, whom no training may see, and their days."""
+    """The people of a protocol, and their days."""
+    return published_people(protocol.people, protocol.days + protocol.days_after, protocol.seed)
+
+
+def published_people(count: int, days: float, seed: int) -> list[VirtualPerson]:
+    """Some of the published patients, whom no training may see, and their days from `START` on."""
     patients = load_patients()
     # Of all ages, however few.
     order = [first + 10 * group for first in range(10) for group in range(3)]
-    chosen = patients.take(order[: protocol.people])
-    return live(chosen, protocol.days + protocol.days_after, _START, protocol.seed)
+    return live(patients.take(order[:count]), days, START, seed)
 
 
 def ask(protocol: CauseProtocol, people: list[VirtualPerson]) -> Futures:

@@ -24,6 +24,8 @@ from training.metrics import MEAN
 from training.missing import MissingProtocol, evaluate_missing
 from training.night import NightProtocol, evaluate_night
 from training.review_patterns import PatternsProtocol, evaluate_patterns
+from training.review_reasons import ReviewReasonsProtocol, evaluate_reasons
+from training.review_suggestions import ReviewSuggestionsProtocol, evaluate_suggestions
 from training.scoring import Results, WindowsProtocol, evaluate_windows
 from training.sensor_faults import SensorFaultsProtocol, evaluate_sensor_faults
 from training.tracking import code_version, experiment
@@ -32,13 +34,8 @@ from training.unseen import UnseenProtocol, evaluate_unseen
 EXPERIMENT: Final = "evaluate"
 _METRICS_PER_BATCH: Final = 1000  # as many as MLflow takes at once
 _MAIN: Final = (
-    "rmse",
-    "auroc",
-    "sign_right",
-    "ranking_error",
-    "difference_error",
-    "found",
-    "false",
+    *("rmse", "auroc", "sign_right", "ranking_error", "difference_error", "found", "false"),
+    *("reason_first", "low_prevented", "very_high_caused", "low_suggested", "needless"),
 )
 
 AnyProtocol = (
@@ -50,6 +47,8 @@ AnyProtocol = (
     | ColdStartProtocol
     | PatternsProtocol
     | SensorFaultsProtocol
+    | ReviewReasonsProtocol
+    | ReviewSuggestionsProtocol
 )
 
 
@@ -126,6 +125,12 @@ def _results(
             return evaluate_patterns(protocol, progress)
         case SensorFaultsProtocol():
             return evaluate_sensor_faults(records, protocol, twins, progress)
+        case ReviewReasonsProtocol():
+            found = evaluate_reasons(protocol, twins.population, twins.settings, progress)
+            return Results(found)
+        case ReviewSuggestionsProtocol():
+            found = evaluate_suggestions(protocol, twins.population, twins.settings, progress)
+            return Results(found)
 
 
 def write_report(report: Report, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The evening's review: who is heading for a low tonight, how sure that is, and why."""
+"""The evening's review: who is heading for a low tonight, how surely, why, and what would help."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from hybridtwin.record import Record
 from hybridtwin.review.night import HourRisk, forecast_night
 from hybridtwin.review.reasons import Explanation, explain
 from hybridtwin.review.settings import ReviewSettings
+from hybridtwin.review.suggestions import Advice, advise
 from hybridtwin.trust import Trust
 from hybridtwin.twin import Twin
 from hybridtwin.units import GlucoseUnit, from_mg_dl
@@ -41,6 +42,7 @@ class NightRisk(BaseModel):
     explanation: Explanation | None = Field(
         None, description="Why, where a low is likely enough to be explained."
     )
+    advice: Advice | None = Field(None, description="What would help; no instruction.")
     reason: str = Field("", description="Why there is no forecast.")
 
     def in_unit(self, unit: GlucoseUnit) -> "NightRisk":
@@ -52,8 +54,9 @@ class NightRisk(BaseModel):
             for name in ("median", "low")
         }
         changed: dict[str, object] = {"nadir": self.nadir.model_copy(update=depths)}
-        if self.explanation is not None:
-            changed["explanation"] = self.explanation.in_unit(unit)
+        for name in ("explanation", "advice"):
+            if getattr(self, name) is not None:
+                changed[name] = getattr(self, name).in_unit(unit)
         return self.model_copy(update=changed)
 
 
@@ -84,7 +87,7 @@ def review_night(
         twin: The patient's twin.
         record: Their record.
         now: The evening from which to look; the last reading's time if None.
-        settings: What is explained.
+        settings: What is explained and tried.
     """
     settings = settings or ReviewSettings()
     try:
@@ -102,6 +105,7 @@ def review_night(
         nadir=night.forecast.window(night.begin, night.end).nadir(),
         trust=night.belief.trust,
         explanation=explain(twin, record, night) if likely else None,
+        advice=advise(twin, record, night, settings),
     )
     return NightReview(risk, night.forecast)
 

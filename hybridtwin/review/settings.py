@@ -1,6 +1,11 @@
 """What the nightly review explains and suggests; see configs/review.yaml."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
+
+Percent = Annotated[float, Field(gt=0, le=100)]
+Hours = Annotated[float, Field(gt=0, le=12)]
 
 
 class ReviewSettings(BaseModel):
@@ -9,5 +14,30 @@ class ReviewSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     explain_from: float = Field(
-        0.1, ge=0, le=1, description="Probability of a low from which on a night is explained."
+        0.1,
+        ge=0,
+        le=1,
+        description="Probability of a low from which on a night is explained, and help looked for.",
+    )
+    low_at_most: float = Field(
+        0.15, gt=0, lt=1, description="Probability of a low under which a suggestion must bring it."
+    )
+    very_high_at_most: float = Field(
+        0.3, ge=0, le=1, description="Probability above 250 mg/dL that it must not exceed."
+    )
+    long_high_at_most: float = Field(
+        0.3, ge=0, le=1, description="Probability of a long time above 180 mg/dL likewise."
+    )
+    long_high_min: float = Field(120, gt=0, description="How long is long, minutes.")
+    snack_after_min: float = Field(10, ge=0, description="When a snack is eaten, from now.")
+    snacks_g: tuple[Annotated[float, Field(gt=0, le=100)], ...] = Field(
+        (10, 15, 20, 25, 30, 35, 40, 45, 50),
+        description="Snacks that are tried, g of carbohydrate.",
+    )
+    basals: tuple[tuple[Percent, Hours], ...] = Field(
+        ((50, 2), (80, 2), (50, 4), (100, 2), (80, 4)),
+        description="Less basal insulin that is tried: by how many percent, for how many hours.",
+    )
+    corrected_above_mg_dl: float = Field(
+        180, gt=0, description="A last reading above which people correct."
     )
