@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +16,10 @@ from rich.progress import track
 from hybridtwin import tables
 from hybridtwin.ask import AS_USUAL, read_person, read_plan, read_time
 from hybridtwin.config import read_config
+from hybridtwin.dynamics import walk
 from hybridtwin.errors import ModelError, RecordError, TwinError
 from hybridtwin.forecast import ForecastReport
+from hybridtwin.native import native_walk
 from hybridtwin.panel import for_each
 from hybridtwin.physiology import describe
 from hybridtwin.plots import comparison_chart, fan_chart
@@ -34,6 +37,8 @@ from hybridtwin.virtual.life import TIME_ZONE as CLINIC_TIME_ZONE
 
 RECORDS_FOLDER = "records"
 _CLOCK = "%a %d %b %H:%M"
+_MANY = 50
+"""So many people are worth the seconds that machine code takes to be made."""
 
 Source = Annotated[
     Path,
@@ -201,12 +206,13 @@ def nightly(
     finished = kept.reviews() if kept else {}
     reviews += [finished[name] for one in records if (name := one.profile.participant) in finished]
     records = [record for record in records if record.profile.participant not in finished]
+    steps = native_walk() if len(records) >= _MANY else walk
     progress = Console(stderr=True)
 
     def known() -> Iterator[tuple[Record, Twin]]:
         for record in records:
             try:
-                twin = _twin_of(record, population, twins)
+                twin = replace(_twin_of(record, population, twins), walk=steps)
             except ModelError as error:
                 reviews.append(refusal(record.profile.participant, str(error)))
             else:

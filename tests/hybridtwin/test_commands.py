@@ -186,6 +186,22 @@ def test_nightly_takes_personal_twins_and_refuses_broken_twins_and_records(
     assert "not a readable record folder" in lines["dee"]["reason"]
 
 
+def test_nightly_reviews_nobody_twice(twin: Path, tmp_path: Path) -> None:
+    records, kept = tmp_path / "records", tmp_path / "kept.jsonl"
+    common = ("nightly", records, "--model", twin, "--now", NOW.isoformat(), "--resume", kept)
+    for name in ("ann", "bob"):
+        save_record(person(name), records)
+        run(*common, "--json", tmp_path / f"{name}.json")
+    lines = [
+        json.loads(line)["risk"]["participant"] for line in kept.read_text().split("\n") if line
+    ]
+    assert lines == ["ann", "bob"]
+    both = json.loads((tmp_path / "bob.json").read_text())["participants"]
+    ann = json.loads((tmp_path / "ann.json").read_text())["participants"][0]
+    assert ann in both
+    assert len(both) == 2
+
+
 def test_clinic_writes_records_that_end_when_asked(tmp_path: Path) -> None:
     end = "2026-11-22T21:30+01:00"
     shown = run("clinic", "--out", tmp_path, "--count", "2", "--days", "1", "--end", end)
