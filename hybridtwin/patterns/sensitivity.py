@@ -4,7 +4,8 @@ Insulin given and the glucose that remains are set against each other day by day
 insulin leaves is about as much higher as it does less, so the logarithm of (insulin x mean glucose)
 falls where sensitivity rises, and what the day's logged carbohydrate explains of it is taken off.
 The last days are compared with those before, for every day on which the change may have begun;
-how much of a difference chance makes shows where pairs of days are shuffled.
+how much of a difference chance makes shows where days are shuffled. Where one day is like the next,
+the difference counts for less.
 """
 
 from typing import Any, Final
@@ -20,7 +21,7 @@ from hybridtwin.units import steps
 
 FALLING: Final = "falling sensitivity"
 RISING: Final = "rising sensitivity"
-_SHUFFLED_TOGETHER: Final = 2
+_MOST_ALIKE: Final = 0.8
 _SEED: Final = 7
 _TREATED_AFTER: Final = steps(20)
 
@@ -36,7 +37,7 @@ def sensitivity(weeks: Weeks, settings: PatternSettings) -> list[Pattern]:
     days = np.flatnonzero(known)
     values = index[days]
     first = np.searchsorted(days, len(known) - np.arange(by.lately_days[0], longest + 1))
-    found = _scan(values[None], first)[0]
+    found = _scan(values[None], first)[0] / _persistence(values[: first[-1]])
     shuffled = _scan(values[_shuffles(len(values), by)], first)
     patterns = []
     for kind, sign in ((FALLING, 1.0), (RISING, -1.0)):
@@ -118,13 +119,22 @@ def _scan(values: Floats, first: Index) -> Floats:
 
 
 def _shuffles(days: int, by: SensitivitySettings) -> Index:
-    """(N, D) orders of days in which neighbours stay together."""
+    """(N, D) orders of days."""
     rng = np.random.default_rng(_SEED)
-    blocks = -(-days // _SHUFFLED_TOGETHER)
-    order = rng.permuted(np.tile(np.arange(blocks), (by.shuffles, 1)), axis=1)
-    each = order[:, :, None] * _SHUFFLED_TOGETHER + np.arange(_SHUFFLED_TOGETHER)
-    flat = each.reshape(by.shuffles, -1)
-    return flat[flat < days].reshape(by.shuffles, days)
+    return rng.permuted(np.tile(np.arange(days), (by.shuffles, 1)), axis=1)
+
+
+def _persistence(values: Floats) -> float:
+    """By how much neighbouring days that are alike widen the error of their mean.
+
+    The square root of (1 + r) / (1 - r), of the correlation r from one day to the next: Bartlett
+    1946, J R Stat Soc Suppl 8:27.
+    """
+    off = values - values.mean()
+    spread = float((off**2).sum())
+    r = float((off[1:] * off[:-1]).sum()) / spread if spread > 0 else 0.0
+    r = min(max(r, 0.0), _MOST_ALIKE)
+    return float(np.sqrt((1 + r) / (1 - r)))
 
 
 def _change(values: Floats, begun: int) -> tuple[float, float]:

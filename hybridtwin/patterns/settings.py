@@ -27,7 +27,7 @@ class DawnSettings(Part):
     )
     rise_mg_dl: float = Field(20, ge=0, description="Mean rise that is let pass.")
     as_before_chance: float = Field(
-        0.05, gt=0, lt=1, description="Of a rise that is as steep from midnight on: not dawn."
+        0.25, gt=0, lt=1, description="Of a rise that is as steep from midnight on: not dawn."
     )
 
 
@@ -95,7 +95,7 @@ class PatternSettings(Part):
 
     days: int = Field(28, ge=14, le=180, description="How many, up to the last reading.")
     least_known: float = Field(0.7, gt=0, le=1, description="Of glucose, in each span looked at.")
-    least_times: int = Field(8, ge=3, description="It could have happened, at least.")
+    least_times: int = Field(6, ge=3, description="It could have happened, at least.")
     chance: float = Field(
         0.1, gt=0, lt=1, description="Of any false pattern at all in one look at one person."
     )

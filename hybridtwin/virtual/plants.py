@@ -76,18 +76,18 @@ class Strengths:
         anaerobic_factor: Of insulin's action during exercise and for the hour after.
     """
 
-    overdose_chance: float = 0.65
-    overdose_factor: tuple[float, float] = (1.6, 2.2)
+    overdose_chance: float = 0.7
+    overdose_factor: tuple[float, float] = (1.8, 2.6)
     dawn_factor: float = 0.12
     dawn_min: tuple[int, int] = (3 * 60, 9 * 60)
-    missed_chance: float = 0.75
-    late_chance: float = 0.7
-    late_min: tuple[float, float] = (35.0, 65.0)
+    missed_chance: float = 0.85
+    late_chance: float = 0.85
+    late_min: tuple[float, float] = (45.0, 75.0)
     rebound_basal_factor: float = 1.3
-    rebound_rescue_factor: float = 4.5
-    falling_factor: float = 0.45
-    rising_factor: float = 2.3
-    changed_days: tuple[float, float] = (4.0, 8.0)
+    rebound_rescue_factor: float = 5.5
+    falling_factor: float = 0.4
+    rising_factor: float = 2.5
+    changed_days: tuple[float, float] = (5.0, 8.0)
     site_failures: int = 4
     site_hours: tuple[float, float] = (8.0, 14.0)
     site_arrives: float = 0.05
