@@ -108,7 +108,7 @@ def _figures(axes: Axes, found: Glycemia, unit: GlucoseUnit) -> None:
         ("Days", f"{found.begin:%d %b} to {found.end:%d %b %Y}, {found.days:.0f} days"),
         ("Glucose known", f"{found.worn_percent:.0f} % of the time"),
         ("Mean glucose", f"{_digits(found.mean_mg_dl, unit)} {unit}"),
-        ("GMI (on the scale of HbA1c)", f"{found.gmi_percent:.1f} %"),
+        ("GMI (read as HbA1c)", f"{found.gmi_percent:.1f} %"),
         (
             "Coefficient of variation",
             f"{found.cv_percent:.0f} %  (goal: at most {STABLE_CV_PERCENT:.0f} %)",
@@ -156,9 +156,9 @@ def _bar(
         words = f"{_WORDS[each.name]}  {limits} {unit}"
         axes.text(0.4, at, words, va="center", fontsize=9, color=_INK, fontweight=bold)
         share = f"{percents[each.name]:.{1 if percents[each.name] < 10 else 0}f} %"
-        axes.text(2.12, at, share, va="center", ha="right", fontsize=9.5, color=_INK, weight=bold)
-        axes.text(2.2, at, _said(goals, each), va="center", fontsize=8, color=_FAINT)
-    axes.set_xlim(-0.3, 2.95)
+        axes.text(2.3, at, share, va="center", ha="right", fontsize=9.5, color=_INK, weight=bold)
+        axes.text(2.38, at, _said(goals, each), va="center", fontsize=8, color=_FAINT)
+    axes.set_xlim(-0.3, 3.15)
     axes.set_ylim(-2, 102)
     axes.set_axis_off()
 

@@ -39,7 +39,7 @@ class PatternsProtocol(BaseModel):
     name: str = "review-patterns"
     split: str = Field("patterns", description="The rows' word for what was scored.")
     people_per_plant: int = Field(20, ge=1, description="Newly drawn people, of all ages in turn.")
-    untouched: int = Field(60, ge=1, description="People without a plant.")
+    untouched: int = Field(40, ge=1, description="People without a plant.")
     days: int = Field(28, ge=14, description="Of each.")
     strengths: Strengths = Field(Strengths(), description="How strong plants are.")
     settings: PatternSettings = Field(PatternSettings(), description="What is looked for.")

@@ -68,7 +68,7 @@ class SiteSettings(Part):
 
     counts_after_hours: float = Field(1, gt=0, description="Shorter highs are not looked at.")
     half_over_hours: tuple[float, float] = Field(
-        (0.75, 1.75),
+        (0.75, 1.25),
         description="Half of them are over after so long beyond that, at the least and at the "
         "most; between these it is the person's own.",
     )

@@ -78,22 +78,22 @@ class Strengths:
 
     overdose_chance: float = 0.7
     overdose_factor: tuple[float, float] = (1.8, 2.6)
-    dawn_factor: float = 0.12
-    dawn_min: tuple[int, int] = (3 * 60, 9 * 60)
+    dawn_factor: float = 0.08
+    dawn_min: tuple[int, int] = (150, 9 * 60)
     missed_chance: float = 0.85
     late_chance: float = 0.85
     late_min: tuple[float, float] = (45.0, 75.0)
-    rebound_basal_factor: float = 1.3
+    rebound_basal_factor: float = 1.45
     rebound_rescue_factor: float = 5.5
     falling_factor: float = 0.4
-    rising_factor: float = 2.5
-    changed_days: tuple[float, float] = (5.0, 8.0)
+    rising_factor: float = 3.5
+    changed_days: tuple[float, float] = (6.0, 8.0)
     site_failures: int = 4
     site_hours: tuple[float, float] = (8.0, 14.0)
     site_arrives: float = 0.05
     bouts_per_week: float = 3.5
     bout_min: tuple[float, float] = (40.0, 70.0)
-    aerobic_factor: float = 3.5
+    aerobic_factor: float = 5.0
     aerobic_after_factor: float = 1.5
     anaerobic_factor: float = 0.3
 
