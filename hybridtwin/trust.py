@@ -1,5 +1,6 @@
 """Trust: whether a forecast can be relied on, and what it had to do without."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import pandas as pd
@@ -34,7 +35,7 @@ class TrustNote(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["missing", "stale", "mended", "assumed", "urgent"] = Field(
+    kind: Literal["missing", "stale", "mended", "assumed", "urgent", "fault"] = Field(
         description="What sort of reason it is."
     )
     text: str = Field(description="The reason, in a sentence.")
@@ -96,9 +97,23 @@ def check_history(record: Record, now: pd.Timestamp) -> None:
         )
 
 
-def judge(record: Record, timeline: Timeline, now: pd.Timestamp, personal: bool) -> Trust:
-    """What a forecast from this history has to do without."""
-    notes = []
+def judge(
+    record: Record,
+    timeline: Timeline,
+    now: pd.Timestamp,
+    personal: bool,
+    suspected: Sequence[TrustNote] = (),
+) -> Trust:
+    """What a forecast from this history has to do without.
+
+    Args:
+        record: All that arrived.
+        timeline: What the forecast looks at.
+        now: The present.
+        personal: Whether the twin was fitted to this person.
+        suspected: What is suspected of the sensor.
+    """
+    notes = list(suspected)
     day = slice(max(len(timeline) - steps(_DAY_MIN), 0), None)
     known = timeline.known[day].float().mean(0)
 
@@ -151,7 +166,7 @@ def judge(record: Record, timeline: Timeline, now: pd.Timestamp, personal: bool)
         note("assumed", "The population twin: not yet fitted to this person.")
     kinds = {entry.kind for entry in notes}
     level: Literal["full", "reduced", "low"] = "full"
-    if kinds & {"missing", "stale", "mended"} or unusual or not personal:
+    if kinds & {"missing", "stale", "mended", "fault"} or unusual or not personal:
         level = "reduced"
     if "urgent" in kinds or sum(entry.kind == "missing" for entry in notes) >= 3:
         level = "low"

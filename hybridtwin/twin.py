@@ -29,6 +29,8 @@ from hybridtwin.plan import (
     Plan,
 )
 from hybridtwin.record import Record
+from hybridtwin.sensor_faults.doubt import doubt, said, trusted
+from hybridtwin.sensor_faults.settings import FaultSettings
 from hybridtwin.timeline import to_timeline
 from hybridtwin.trust import check_history, judge
 from hybridtwin.units import STEP_MIN, steps
@@ -78,6 +80,8 @@ class Twin:
         person: One row: embedding and parameter scores.
         walk: How it takes steps: by torch, or by machine code, where many forecasts follow.
         statistics: What its open forecasts usually miss; None where that was not learnt.
+        faults: What is held likely of sensors: readings in doubt are then unknown to a belief.
+            None, the default, believes every reading.
     """
 
     config: TwinConfig
@@ -85,6 +89,7 @@ class Twin:
     person: People
     walk: Walk = walk
     statistics: OutputStatistics | None = None
+    faults: FaultSettings | None = None
 
     def believe(
         self,
@@ -110,6 +115,10 @@ class Twin:
             now = record.glucose["time"].iloc[-1]
         now = now if now is not None else pd.Timestamp.now("UTC")
         check_history(record, now)
+        arrived, found = record, None
+        if self.faults is not None:
+            found = doubt(arrived, self.faults)
+            record = trusted(arrived, found, now)
         timeline = to_timeline(record)
         person = self.person_for(record.profile)
         anchor = len(timeline) - 1
@@ -134,7 +143,13 @@ class Twin:
             since=since(record, time),
             last_reading_mg_dl=float(record.glucose["mg_dl"].iloc[-1]),
             last_reading_time=record.glucose["time"].iloc[-1],
-            trust=judge(record, timeline, now, self.config.fitted),
+            trust=judge(
+                arrived,
+                timeline,
+                now,
+                self.config.fitted,
+                said(found, self.faults, record is not arrived) if found and self.faults else (),
+            ),
         )
 
     def predictors(

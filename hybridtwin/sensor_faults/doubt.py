@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hybridtwin.errors import HistoryError
 from hybridtwin.record import Record
 from hybridtwin.sensor_faults.modes import Array
 from hybridtwin.sensor_faults.settings import FaultSettings
 from hybridtwin.sensor_faults.watch import Stream, watch
 from hybridtwin.timeline import BOLUS, CARBS, CHANNEL, Timeline, to_timeline
+from hybridtwin.trust import TrustNote, check_history
 from hybridtwin.units import STEP_MIN
 
 WATCHED_HOURS: Final = 6
@@ -91,6 +93,49 @@ def doubt(record: Record, settings: FaultSettings) -> Doubt:
     return Doubt(float(found.compression[0, -1]), float(found.jump[0, -1]), mask)
 
 
-def trusted(record: Record, found: Doubt) -> Record:
-    """The record as it is believed: doubtful readings are unknown. The record itself keeps them."""
-    return replace(record, glucose=record.glucose[~found.doubtful].reset_index(drop=True))
+def trusted(record: Record, found: Doubt, now: pd.Timestamp) -> Record:
+    """What is believed of a record: readings in doubt are unknown. The record itself keeps them.
+
+    Where the others cannot carry a forecast, because too few or too old, it is the record itself.
+    """
+    if not found.doubtful.any():
+        return record
+    part = replace(record, glucose=record.glucose[~found.doubtful].reset_index(drop=True))
+    try:
+        check_history(part, now)
+    except HistoryError:
+        return record
+    return part
+
+
+def said(found: Doubt, settings: FaultSettings, left_out: bool) -> list[TrustNote]:
+    """What is suspected, in sentences; nothing below the probabilities from which it is told.
+
+    Args:
+        found: What is suspected.
+        settings: From which probabilities on it is told.
+        left_out: Whether readings in doubt are unknown to the forecast.
+    """
+    notes = []
+    count = int(found.doubtful.sum())
+    if found.compression >= settings.compression.told_at:
+        then = (
+            "they are left out, and the forecast leans on insulin, meals and what went before."
+            if left_out
+            else "they are used all the same, since others are too few or too old."
+        )
+        text = (
+            f"Something probably presses on the sensor ({100 * found.compression:.0f} %): "
+            f"{count} readings are in doubt; {then} Check with a fingerstick."
+        )
+        notes.append(TrustNote(kind="fault", text=text))
+    elif count and left_out:
+        text = f"{count} readings of the last hours are left out: something pressed on the sensor."
+        notes.append(TrustNote(kind="fault", text=text))
+    if found.jump >= settings.jump.told_at:
+        text = (
+            f"The sensor's level has probably jumped ({100 * found.jump:.0f} %): it may be off. "
+            "Check with a fingerstick."
+        )
+        notes.append(TrustNote(kind="fault", text=text))
+    return notes
