@@ -26,6 +26,8 @@ from hybridtwin.native import native_walk
 from hybridtwin.physiology.parameters import NAMES, PARAMETERS
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin
+from hybridtwin.sensor_faults.doubt import told
+from hybridtwin.sensor_faults.settings import FaultSettings
 from hybridtwin.trust import LOOK_BACK_MIN
 from hybridtwin.twin import Twin
 from hybridtwin.units import GlucoseUnit, from_mg_dl, steps
@@ -36,7 +38,7 @@ AHEAD_MIN: Final = 60
 _EVERY: Final = pd.Timedelta(hours=1)
 _LOOK_BACK: Final = pd.Timedelta(minutes=LOOK_BACK_MIN)
 _BAND: Final = (0.1, 0.5, 0.9)
-_INK, _TARGET, _FAN, _PATH = "#26323f", "#e3f1e6", "#2b6cb0", "#6a3d9a"
+_INK, _TARGET, _FAN, _PATH, _DOUBT = "#26323f", "#e3f1e6", "#2b6cb0", "#6a3d9a", "#c05621"
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,12 @@ def _draw_glucose(axes: Axes, record: Record, moments: list[Moment], unit: Gluco
     times = record.glucose["time"].dt.tz_convert(zone).dt.tz_localize(None)
     read = [from_mg_dl(value, unit) for value in record.glucose["mg_dl"]]
     axes.plot(times, read, ".", color=_INK, markersize=2, label="readings")
+    doubted = told(record, FaultSettings())
+    if doubted.any():
+        said = "sensor in doubt as it arrived"
+        axes.plot(
+            times[doubted], np.array(read)[doubted], "x", color=_DOUBT, markersize=4, label=said
+        )
     ahead = pd.Timedelta(minutes=AHEAD_MIN)
     at = [
         (moment.held.time + ahead).tz_convert(zone).tz_localize(None)

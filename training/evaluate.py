@@ -36,6 +36,7 @@ _METRICS_PER_BATCH: Final = 1000  # as many as MLflow takes at once
 _MAIN: Final = (
     *("rmse", "auroc", "sign_right", "ranking_error", "difference_error", "found", "false"),
     *("reason_first", "low_prevented", "very_high_caused", "low_suggested", "needless"),
+    *("recognised", "lows"),
 )
 
 AnyProtocol = (

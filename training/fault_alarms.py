@@ -28,7 +28,7 @@ from training.night_models import sample_paths
 from training.rates import Rate
 from training.windows import history_known, side_by_side
 
-AS_IT_IS, IN_DOUBT, MIXED = "twin", "twin-in-doubt", "twin-mixed"
+AS_IT_IS, IN_DOUBT = "twin", "twin-in-doubt"
 _AHEAD: Final = steps(60)
 _LONGEST: Final = steps(STALE_MIN)
 _LOOK_BACK: Final = steps(360)
@@ -45,7 +45,7 @@ class AlarmRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    at_probability: float = Field(0.5, gt=0, lt=1, description="Of a low in the coming hour.")
+    at_probability: float = Field(0.2, gt=0, lt=1, description="Of a low in the coming hour.")
     since_h: int = Field(23, ge=18, le=23, description="Local hour.")
     until_h: int = Field(7, ge=1, le=12, description="Local hour.")
     every_min: int = Field(10, ge=5, description="Readings in between are not asked.")
@@ -82,7 +82,7 @@ def alarm_rates(
         asked = _asked(part, timeline, rule)
         if len(asked):
             chance = {AS_IT_IS: _low_ahead(twin, part, timeline, asked, asked, rule)}
-            chance |= _in_doubt(
+            chance[IN_DOUBT] = _in_doubt(
                 twin, part, timeline, asked, pressed, chance[AS_IT_IS], rule, faults
             )
             rates += _counted(part, asked, chance, named, rule)
@@ -124,8 +124,12 @@ def _in_doubt(
     plain: Array,
     rule: AlarmRule,
     faults: FaultSettings,
-) -> dict[str, Array]:
-    """The same where readings in doubt are unknown, alone and mixed by how likely the doubt is."""
+) -> Array:
+    """(n,) the same with readings in doubt unknown, `plain` where there are none.
+
+    What was given or eaten since the last reading that is believed is not known here, as in every
+    forecast that is scored.
+    """
     mask = doubtful(pressed, faults)
     told = pressed >= faults.compression.told_at
     sound = timeline.original.numpy() & ~mask
@@ -137,14 +141,12 @@ def _in_doubt(
     changed = (told[asked] | ~soon[asked]) & (asked - last <= _LONGEST)
     recently = np.convolve(mask, np.ones(_LOOK_BACK))[: len(mask)] > 0
     changed &= recently[asked]
-    alone, mixed = plain.copy(), plain.copy()
+    chance = plain.copy()
     if changed.any():
         reading = np.where(sound, timeline.values[:, 0].double(), np.nan)
         believed = part.showing(reading)
-        alone[changed] = _low_ahead(twin, part, believed, last[changed], asked[changed], rule)
-        weight = np.where(told[asked], pressed[asked], 1.0)[changed]
-        mixed[changed] = weight * alone[changed] + (1 - weight) * plain[changed]
-    return {IN_DOUBT: alone, MIXED: mixed}
+        chance[changed] = _low_ahead(twin, part, believed, last[changed], asked[changed], rule)
+    return chance
 
 
 def _counted(

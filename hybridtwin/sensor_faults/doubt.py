@@ -93,6 +93,19 @@ def doubt(record: Record, settings: FaultSettings) -> Doubt:
     return Doubt(float(found.compression[0, -1]), float(found.jump[0, -1]), mask)
 
 
+def told(record: Record, settings: FaultSettings) -> NDArray[np.bool_]:
+    """(n,) at which of a record's n readings a fault was told, as each of them arrived.
+
+    Args:
+        record: With one reading or more.
+        settings: What is held likely, and from which probabilities on a fault is told.
+    """
+    timeline = to_timeline(record)
+    found, _ = watch(stream_of([timeline]), settings)
+    at = ((record.glucose["time"] - timeline.start) / _STEP).round().astype(int).to_numpy()
+    return np.asarray(found.told(settings)[0][at])
+
+
 def trusted(record: Record, found: Doubt, now: pd.Timestamp) -> Record:
     """What is believed of a record: readings in doubt are unknown. The record itself keeps them.
 

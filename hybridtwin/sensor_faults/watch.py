@@ -147,10 +147,10 @@ def _step(stream: Stream, at: int, every: Modes, settings: FaultSettings, held: 
         error = every.error * (held.scale**2)[:, None]
         variance = np.einsum("ji,bji->bj", every.shows, along) + error
         missed = np.where(there, reading, 0)[:, None] - expected
-        logs = -0.5 * (missed**2 / variance + np.log(variance))
-        logs = np.where(there[:, None], logs - logs.max(1, keepdims=True), 0)
-        weights = likely * np.exp(logs)
-        weights = weights / weights.sum(1, keepdims=True)
+        logs = np.where(likely > 0, np.log(np.maximum(likely, np.finfo(float).tiny)), -np.inf)
+        logs -= 0.5 * (missed**2 / variance + np.log(variance))
+        weights = np.exp(logs - logs.max(1, keepdims=True))
+        weights = np.where(there[:, None], weights / weights.sum(1, keepdims=True), likely)
         gain = np.where(there[:, None, None], along / variance[..., None], 0)
         state = state + gain * missed[..., None]
         covariance = covariance - gain[..., :, None] * along[..., None, :]

@@ -17,7 +17,7 @@ from hybridtwin.errors import HistoryError, TwinError
 from hybridtwin.record import Record
 from hybridtwin.record_files import save_record
 from hybridtwin.registry import load_twin
-from hybridtwin.replay import Moment, replay, replay_chart
+from hybridtwin.replay import AHEAD_MIN, Moment, replay, replay_chart
 from hybridtwin.twin import Twin
 from hybridtwin.units import MG_DL_PER_MMOL_L
 from tests.hybridtwin.people import history
@@ -71,7 +71,11 @@ def test_the_chart_shows_readings_and_forecasts_at_their_times(
 ) -> None:
     for unit, factor in (("mg/dL", 1.0), ("mmol/L", MG_DL_PER_MMOL_L)):
         glucose, slow = replay_chart(twin, record, moments, unit).axes  # type: ignore[arg-type]
-        readings, ahead = glucose.lines
+        lines = {line.get_label(): line for line in glucose.lines}
+        readings, ahead = lines["readings"], lines[f"forecast {AHEAD_MIN} min before"]
+        # The made-up level steps by 30 mg/dL within 5 minutes.
+        doubted = lines["sensor in doubt as it arrived"]
+        assert 0 < len(doubted.get_ydata()) < len(readings.get_ydata())
         assert [factor * y for y in readings.get_ydata()] == pytest.approx(
             record.glucose["mg_dl"].tolist()
         )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin
-from hybridtwin.sensor_faults.doubt import doubt, doubtful, said, trusted
+from hybridtwin.sensor_faults.doubt import doubt, doubtful, said, told, trusted
 from hybridtwin.sensor_faults.settings import FaultSettings
 from hybridtwin.units import MG_DL_PER_MMOL_L, to_mg_dl
 from hybridtwin.virtual.faults import Fault, FaultKind, corrupt
@@ -70,6 +70,12 @@ def test_a_history_that_is_all_in_doubt_is_used_all_the_same():
     record = night(45, hours=3)
     found = replace(doubt(record, SETTINGS), doubtful=np.ones(len(record.glucose), dtype=bool))
     assert trusted(record, found, record.glucose["time"].iloc[-1]) is record
+
+
+def test_a_fault_is_told_while_it_lasts_and_not_before():
+    found = told(night(45), SETTINGS)
+    assert not found[:-4].any()
+    assert found[-2:].all()
 
 
 def test_what_is_told_late_casts_doubt_on_the_two_readings_before():
