@@ -22,7 +22,7 @@ from hybridtwin.sensor_faults.settings import FaultSettings
 from hybridtwin.timeline import Timeline
 from hybridtwin.trust import STALE_MIN
 from hybridtwin.twin import Twin
-from hybridtwin.units import steps
+from hybridtwin.units import STEP_MIN, steps
 from training.faulted import Part
 from training.night_models import sample_paths
 from training.rates import Rate
@@ -31,7 +31,8 @@ from training.windows import history_known, side_by_side
 AS_IT_IS, IN_DOUBT = "twin", "twin-in-doubt"
 _AHEAD: Final = steps(60)
 _LONGEST: Final = steps(STALE_MIN)
-_LOOK_BACK: Final = steps(360)
+_LOOK_BACK_MIN: Final = 360
+_LOOK_BACK: Final = steps(_LOOK_BACK_MIN)
 _AFTER: Final = steps(15)
 _APART: Final = steps(30)
 _NIGHTS_PER_WEEK: Final = 7
@@ -94,8 +95,8 @@ def _asked(part: Part, timeline: Timeline, rule: AlarmRule) -> Steps:
     """(n,) grid points of the nights' readings at which alarms are asked."""
     night = part.night(rule.since_h, rule.until_h) & timeline.original.numpy()
     minute = timeline.minute_of_day.numpy()
-    due = minute % rule.every_min < 5
-    enough = history_known(timeline, _LOOK_BACK * 5).numpy() >= rule.min_history_known
+    due = minute % rule.every_min < STEP_MIN
+    enough = history_known(timeline, _LOOK_BACK_MIN).numpy() >= rule.min_history_known
     return np.flatnonzero(night & due & enough)
 
 
@@ -186,8 +187,8 @@ def _runs(at: Steps, apart: int) -> list[tuple[int, int]]:
     if not len(at):
         return []
     cuts = np.flatnonzero(np.diff(at) > apart)
-    firsts, lasts_ = at[np.concatenate([[0], cuts + 1])], at[np.concatenate([cuts, [-1]])]
-    return list(zip(firsts.tolist(), lasts_.tolist(), strict=True))
+    begins, ends = at[np.concatenate([[0], cuts + 1])], at[np.concatenate([cuts, [-1]])]
+    return list(zip(begins.tolist(), ends.tolist(), strict=True))
 
 
 def _near(at: Steps, since: int, until: int) -> bool:

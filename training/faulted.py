@@ -26,7 +26,7 @@ _GLUCOSE: Final = CHANNEL["glucose_mg_dl"]
 _HOUR: Final = steps(60)
 _DAY: Final = steps(MINUTES_PER_DAY)
 BEFORE_STEPS: Final = 3 * _DAY
-"""What a part holds before what is scored: all that filters and forecasts look back on."""
+"""What a part holds before what is scored: history, and some of the fortnight of climatology."""
 _START: Final = pd.Timestamp("2024-01-15", tz="UTC")
 
 

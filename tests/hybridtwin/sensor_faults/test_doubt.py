@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hybridtwin.night import review_night
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin
 from hybridtwin.sensor_faults.doubt import doubt, doubtful, said, told, trusted
@@ -131,3 +132,12 @@ def test_any_record_can_be_doubted(rows):
     assert 0 <= found.compression <= 1
     assert 0 <= found.jump <= 1
     assert found.doubtful.shape == (len(rows),)
+
+
+def test_the_list_of_the_night_leans_on_what_went_before():
+    plain = load_twin()
+    risks = [
+        review_night(twin, night(45)).risk for twin in (plain, replace(plain, faults=SETTINGS))
+    ]
+    assert risks[1].events.below_70 < risks[0].events.below_70
+    assert "fault" in {note.kind for note in risks[1].trust.notes}
