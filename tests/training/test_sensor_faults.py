@@ -12,7 +12,7 @@ from hybridtwin.registry import load_twin
 from hybridtwin.sensor_faults.settings import FaultSettings
 from hybridtwin.virtual.faults import FaultKind
 from training.fault_alarms import AS_IT_IS, IN_DOUBT, AlarmRule, alarm_rates
-from training.faulted import BEFORE_STEPS, PartRule, draw, scored_parts, virtual_parts
+from training.faulted import BEFORE_STEPS, PartRule, draw, scored_parts
 from training.forecasters import Twins
 from training.metrics import ALL, ROW
 from training.personalise import PersonalSettings
@@ -88,7 +88,7 @@ def test_a_low_that_is_not_there_is_a_false_alarm_and_none_in_doubt(parts):
     minute = parts[0].timeline.minute_of_day.numpy()
     flat, pressed = np.full(len(minute), 120.0), np.zeros(len(minute))
     part, shown = replace(parts[0], timeline=parts[0].showing(flat)), flat.copy()
-    asleep = (minute >= 120) & (minute < 200) & part.scored
+    asleep = (minute >= 120) & (minute < 170) & part.scored
     shown[asleep], pressed[asleep] = 50.0, 1.0
     counts = _alarms(part, shown, pressed)
     assert counts[AS_IT_IS, "false_alarms_per_week_x"] > 0
@@ -110,12 +110,14 @@ def test_the_protocol_counts_every_kind(make_record):
         folds=1,
         score_fold=0,
         copies=1,
-        virtual_people=0,
+        virtual_people=1,
+        virtual_days=8,
         alarm=AlarmRule(every_min=60, members=10),
         bootstrap_samples=10,
     )
     twins = Twins(load_twin(), PersonalSettings())
     results = evaluate_sensor_faults(people, protocol, twins, Progress(disable=True))
+    assert set(results.rows["cohort"]) == {"toy", "virtual"}
     metrics = set(results.rows["metric"])
     for kind in (FaultKind.COMPRESSION_LOW, FaultKind.JUMP, FaultKind.DRIFT):
         assert f"recognised_{kind}" in metrics
@@ -123,9 +125,3 @@ def test_the_protocol_counts_every_kind(make_record):
     assert "false_alarms_per_week_untouched" in metrics
     with pytest.raises(HistoryError):
         evaluate_sensor_faults([], protocol, twins, Progress(disable=True))
-
-
-def test_virtual_sensors_are_sound():
-    found = virtual_parts(PartRule(virtual_people=2, virtual_days=15))
-    assert len(found) == 2
-    assert {part.cohort for part in found} == {"virtual"}
