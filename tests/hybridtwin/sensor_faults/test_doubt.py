@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hybridtwin.review.review import review_night
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridtwin.night import review_night
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin
 from hybridtwin.sensor_faults.doubt import doubt, doubtful, said, told, trusted
