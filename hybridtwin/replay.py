@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from hybridtwin.ask import read_person
-from hybridtwin.assimilation.assimilated import Assimilated, assimilate
+from hybridtwin.assimilation.assimilated import Assimilated, assimilate, day_of
+from hybridtwin.assimilation.misses import Misses, misses
 from hybridtwin.assimilation.path import path
 from hybridtwin.assimilation.settings import AssimilationSettings
 from hybridtwin.assimilation.start import believe
@@ -23,7 +24,6 @@ from hybridtwin.config import read_config
 from hybridtwin.errors import HistoryError
 from hybridtwin.glycemia.episodes import HIGH_MG_DL, LOW_MG_DL
 from hybridtwin.native import native_walk
-from hybridtwin.physiology.parameters import NAMES, PARAMETERS
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin
 from hybridtwin.sensor_faults.doubt import told
@@ -32,7 +32,7 @@ from hybridtwin.trust import LOOK_BACK_MIN
 from hybridtwin.twin import Twin
 from hybridtwin.units import GlucoseUnit, from_mg_dl, steps
 
-SENSITIVITY: Final = "uptake_sensitivity"
+SENSITIVITY: Final = "sensitivity_of_day"
 """What is drawn as insulin sensitivity."""
 AHEAD_MIN: Final = 60
 _EVERY: Final = pd.Timedelta(hours=1)
@@ -68,7 +68,7 @@ def replay(twin: Twin, record: Record, settings: AssimilationSettings) -> Iterat
     Raises:
         HistoryError: The whole record is too little to begin.
     """
-    held, last = None, None
+    held, last, missed, learnt = None, None, None, ""
     for now in hours(record):
         known = record.before(now)
         arrived = known if last is None else known.since(last)
@@ -79,7 +79,11 @@ def replay(twin: Twin, record: Record, settings: AssimilationSettings) -> Iterat
                 raise
             continue
         last = now
-        yield Moment(held, now, _ahead(twin, held, known, settings, now))
+        # What forecasts miss is learnt anew every day.
+        today = day_of(now, record.profile.time_zone)
+        if missed is None or today != learnt:
+            missed, learnt = misses(twin, known, settings.misses), today
+        yield Moment(held, now, _ahead(twin, missed, known, now))
 
 
 def hours(record: Record) -> pd.DatetimeIndex:
@@ -92,23 +96,20 @@ def hours(record: Record) -> pd.DatetimeIndex:
 
 
 def _ahead(
-    twin: Twin, held: Assimilated, known: Record, settings: AssimilationSettings, now: pd.Timestamp
+    twin: Twin, missed: Misses, known: Record, now: pd.Timestamp
 ) -> tuple[float, ...] | None:
     try:
-        belief = believe(twin, held, known, settings, now)
+        belief = believe(twin, missed, known, now)
     except HistoryError:
         return None
     forecast = twin.forecast(belief, horizon_min=AHEAD_MIN)
     return tuple(forecast.quantiles_mg_dl(_BAND)[:, steps(AHEAD_MIN) - 1].tolist())
 
 
-def replay_chart(
-    twin: Twin, record: Record, moments: list[Moment], unit: GlucoseUnit = "mg/dL"
-) -> Figure:
+def replay_chart(record: Record, moments: list[Moment], unit: GlucoseUnit = "mg/dL") -> Figure:
     """Readings, what was forecast for their times, and the path of insulin sensitivity.
 
     Args:
-        twin: The one that was kept current.
         record: What arrived.
         moments: What `replay` gave.
         unit: Of the glucose axis.
@@ -117,15 +118,14 @@ def replay_chart(
     glucose, slow = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     zone = record.profile.time_zone
     _draw_glucose(glucose, record, moments, unit)
-    found = path(twin, moments[-1].held, SENSITIVITY)
+    found = path(moments[-1].held, SENSITIVITY)
     # A day's row is what was held true as it ended.
     ends = pd.to_datetime(found["date"]) + pd.Timedelta(days=1)
     now = moments[-1].held.time.tz_convert(zone).tz_localize(None)
     days = ends.clip(upper=now)
     slow.fill_between(days, found["low"], found["high"], color=_PATH, alpha=0.18, linewidth=0)
     slow.plot(days, found["median"], "o-", color=_PATH, linewidth=1.8, markersize=3)
-    parameter = PARAMETERS[NAMES.index(SENSITIVITY)]
-    slow.set_ylabel(f"insulin sensitivity\n{parameter.unit}", fontsize=9, color=_INK)
+    slow.set_ylabel("insulin sensitivity\nrelative to usual", fontsize=9, color=_INK)
     slow.set_ylim(bottom=0)
     slow.set_xlabel(f"local time, {zone}; bands: 80 % of forecasts, 90 % of the sensitivity")
     title = f"{record.profile.participant}: replayed (experimental)"
@@ -210,16 +210,15 @@ def _replay(
         for moment in replay(twin, record, settings):
             moments.append(moment)
             progress.update(task, advance=1, description=f"{moment.time:%d %b %H:%M}")
-    found = path(twin, moments[-1].held, SENSITIVITY)
+    found = path(moments[-1].held, SENSITIVITY)
     first, last = found.iloc[0], found.iloc[-1]
-    unit_of = PARAMETERS[NAMES.index(SENSITIVITY)].unit
     Console().print(
         f"{record.profile.participant}: {len(moments)} hours replayed. Insulin sensitivity "
-        f"({unit_of}): {first['median']:.2f} ({first['low']:.2f} to {first['high']:.2f}) on "
+        f"(1 is usual): {first['median']:.2f} ({first['low']:.2f} to {first['high']:.2f}) on "
         f"{first['date']}, {last['median']:.2f} ({last['low']:.2f} to {last['high']:.2f}) on "
         f"{last['date']}. Experimental: not shown to be right, and the band is too narrow.",
         highlight=False,
         markup=False,
         soft_wrap=True,
     )
-    draw(png, replay_chart(twin, record, moments, unit))
+    draw(png, replay_chart(record, moments, unit))

@@ -1,12 +1,11 @@
 """Two clocks, batched over people: what members do in a step of the grid, and at a reading.
 
-Body and latent state move by the twin's own step; what nobody logged is noise on glucose in plasma
-and on the carbohydrate on its way. Slow parameters walk at random and go back to the person's own
-over weeks. Chance follows from person and time alone, never from the order in which things arrive.
+Body and latent state move by the twin's own step, and a flux that wanders within the hour stands
+for what nobody logged. Slow parameters wander over days and weeks.
 """
 
-import hashlib
-from collections.abc import Sequence
+import functools
+import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -14,32 +13,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hybridtwin.assimilation.filters import FILTERS, Chance, Ensemble, Reading
-from hybridtwin.assimilation.settings import AssimilationSettings
+from hybridtwin.assimilation.filters import FILTERS, Chance, Ensemble, Kinds, Reading
+from hybridtwin.assimilation.settings import AssimilationSettings, Wander
+from hybridtwin.assimilation.slow import DIRECTIONS, SENSITIVITIES, with_slow
 from hybridtwin.assimilation.state import (
     CARBS,
+    FILTERED,
+    FLUX,
+    PLASMA,
     SLOW,
     coordinates,
-    kinds,
-    latent,
     state_of,
-    with_slow,
 )
 from hybridtwin.dynamics import Step, person_of, step, what_acts
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.hybrid import HybridModel, People
 from hybridtwin.inputs import Future, acting_inputs, modulators
-from hybridtwin.physiology.body import ROW
 from hybridtwin.physiology.exercise import exertion
 from hybridtwin.physiology.glucose import concentration
-from hybridtwin.physiology.parameters import FITTED_COLUMNS
 from hybridtwin.physiology.steady import MIN_PER_H
 from hybridtwin.timeline import CHANNEL
 from hybridtwin.units import STEP_MIN
 
 Source = Literal["cgm", "fingerstick"]
-Purpose = Literal["begin", "step", "cgm", "fingerstick"]
-_PURPOSES: Final[tuple[Purpose, ...]] = ("begin", "step", "cgm", "fingerstick")
+Purpose = Literal["step", "cgm", "fingerstick"]
+_PURPOSES: Final[tuple[Purpose, ...]] = ("step", "cgm", "fingerstick")
+_KINDS: Final = Kinds(FILTERED, SLOW)
+_DAY: Final = STEP_MIN / MINUTES_PER_DAY
+_EMPTY_MG_KG: Final = 20.0  # plasma that no flux empties further
 
 
 @dataclass(frozen=True)
@@ -57,26 +58,19 @@ class Happened:
     minute_of_day: Tensor
 
 
-def seed_of(participant: str) -> int:
-    """A person's own chance."""
-    return int.from_bytes(hashlib.sha256(participant.encode()).digest()[:8], "little")
-
-
-def generator(seed: int, purpose: Purpose, grid_point: int) -> np.random.Generator:
-    """What is left to chance for a person, at one time and for one purpose.
+def chance(purpose: Purpose, grid_point: int, members: int) -> Chance:
+    """What is left to chance, which follows from the time alone and not from what arrived when.
 
     Args:
-        seed: The person's.
         purpose: What for.
         grid_point: Steps since 1970.
+        members: M.
     """
-    counter = [0, 0, _PURPOSES.index(purpose), grid_point]
-    return np.random.Generator(np.random.Philox(key=seed, counter=counter))
-
-
-def _normal(generators: Sequence[np.random.Generator], *shape: int) -> Tensor:
-    drawn = [one.standard_normal(shape, dtype=np.float32) for one in generators]
-    return torch.from_numpy(np.stack(drawn))
+    drawn = np.random.Generator(np.random.Philox(key=[_PURPOSES.index(purpose), grid_point]))
+    size = (members, max(members, FILTERED))
+    normal = torch.from_numpy(drawn.standard_normal(size, dtype=np.float32))
+    uniform = torch.tensor(drawn.random(dtype=np.float32))
+    return Chance(uniform, normal if purpose == "step" else normal[:, :members])
 
 
 def advance(
@@ -84,7 +78,7 @@ def advance(
     people: People,
     ensemble: Ensemble,
     happened: Happened,
-    generators: Sequence[np.random.Generator],
+    drawn: Chance,
     settings: AssimilationSettings,
     take: Step = step,
 ) -> Ensemble:
@@ -95,14 +89,15 @@ def advance(
         people: N, as they usually are.
         ensemble: What is held true of them.
         happened: What acts, as far as it is known.
-        generators: N, of this step.
-        settings: How large the noise is.
+        drawn: Of this step.
+        settings: How the unlogged and the slow wander.
         take: How to take the step; see `dynamics` and `native`.
     """
     count, members = ensemble.log_weights.shape
     each = torch.arange(count).repeat_interleave(members)
-    state, slow = state_of(ensemble.members)
-    who = with_slow(people.rows(each), slow)
+    state, filtered = state_of(ensemble.members)
+    flux, slow, today = filtered.split([1, len(DIRECTIONS), 1])
+    who = with_slow(people.rows(each), slow.T)
     p = who.values()
     amounts, known = happened.values[each], happened.known[each]
     logged = known[:, CHANNEL["bolus_u"]] & known[:, CHANNEL["carbs_g"]]
@@ -125,61 +120,58 @@ def advance(
     )
     person = person_of(p, model.residual.fixed(future.is_open, who.embedding), future.is_open)
     state = take(state, what_acts(future, p)[0], person, model.residual.weights())
-    moved = coordinates(state, slow, count)
-    noise = _noise(generators, members, model.shape.latent, moved.shape[-1], settings)
-    stays = 1 - STEP_MIN / (MINUTES_PER_DAY * settings.return_days)
-    moved[..., SLOW] *= stays
-    return Ensemble(moved + noise, ensemble.log_weights)
+    plasma = (state.core[0] + STEP_MIN * flux[0]).clamp(min=_EMPTY_MG_KG)
+    state = state._replace(core=torch.cat([plasma.unsqueeze(0), state.core[1:]]))
+    stays, sd = _wandering(settings)
+    kept = stays * filtered[:-1]
+    before = happened.minute_of_day[each] / STEP_MIN
+    mean = (before * today + slow[SENSITIVITIES].sum(0)) / (before + 1)
+    moved = coordinates(state, torch.cat([kept, mean]), count)
+    return FILTERS[settings.filter.kind].spread(Ensemble(moved, ensemble.log_weights), sd, drawn)
 
 
-def _noise(
-    generators: Sequence[np.random.Generator],
-    members: int,
-    latent_size: int,
-    size: int,
-    settings: AssimilationSettings,
-) -> Tensor:
-    """(N, M, D) what nobody logged, and the random walk of slow parameters."""
-    hours, days = STEP_MIN / MIN_PER_H, STEP_MIN / MINUTES_PER_DAY
-    drawn = _normal(generators, members, 2 + latent_size + len(FITTED_COLUMNS))
-    noise = torch.zeros(len(drawn), members, size)
-    noise[..., ROW["plasma_mg_kg"]] = settings.plasma_sd_per_h * hours**0.5 * drawn[..., 0]
-    noise[..., CARBS] = settings.carbs_sd_per_h * hours**0.5 * drawn[..., 1:2]
-    inner = slice(2, 2 + latent_size)
-    noise[..., latent(latent_size)] = settings.latent_sd_per_h * hours**0.5 * drawn[..., inner]
-    noise[..., SLOW] = settings.drift_sd_per_day * days**0.5 * drawn[..., inner.stop :]
-    return noise
+@functools.lru_cache(maxsize=8)
+def _wandering(settings: AssimilationSettings) -> tuple[Tensor, Tensor]:
+    """What stays of flux and slow parameters (K + 1, 1) in a step; SD of its noise (F,)."""
+    wanders = [settings.flux, *(getattr(settings.slow, name) for name in DIRECTIONS)]
+    sd = torch.zeros(FILTERED)
+    root_hour = (STEP_MIN / MIN_PER_H) ** 0.5
+    sd[CARBS] = settings.carbs_sd_per_h * root_hour
+    sd[PLASMA] = settings.plasma_sd_per_h * root_hour
+    sd[FLUX : SLOW.stop] = torch.tensor([_noise(each) for each in wanders])
+    stays = torch.tensor([math.exp(-_DAY / each.return_days) for each in wanders])
+    return stays.unsqueeze(-1), sd
+
+
+def _noise(wander: Wander) -> float:
+    """SD of what a step adds, so that the spread stays what it is."""
+    return wander.sd * math.sqrt(-math.expm1(-2 * _DAY / wander.return_days))
 
 
 def correct(
-    model: HybridModel,
     ensemble: Ensemble,
     reading_mg_dl: Tensor,
     source: Source,
-    generators: Sequence[np.random.Generator],
+    drawn: Chance,
     settings: AssimilationSettings,
 ) -> Ensemble:
     """Everyone after a reading.
 
     Args:
-        model: The twin's weights.
         ensemble: What is held true of N people.
         reading_mg_dl: (N,) NaN where there is none.
         source: A sensor reads under the skin, a fingerstick blood.
-        generators: N, of this reading.
+        drawn: Of this reading.
         settings: Which filter, and how exact readings are.
     """
     state, _ = state_of(ensemble.members)
     sensor = settings.cgm if source == "cgm" else settings.fingerstick
     blood = concentration(state.core[0])
     expected = state.interstitial_mg_dl if source == "cgm" else blood
-    members = ensemble.log_weights.shape[1]
     reading = Reading(
-        expected.reshape(-1, members),
+        expected.reshape(ensemble.log_weights.shape),
         reading_mg_dl,
         torch.hypot(torch.tensor(sensor.sd_mg_dl), sensor.sd_share * reading_mg_dl),
     )
-    uniform = torch.tensor([one.random(dtype=np.float32) for one in generators])
-    chance = Chance(uniform, _normal(generators, members, members))
     kind = FILTERS[settings.filter.kind]
-    return kind(ensemble, reading, kinds(model.shape.latent), settings.filter, chance)
+    return kind.correct(ensemble, reading, _KINDS, settings.filter, drawn)

@@ -11,31 +11,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from hybridtwin.assimilation.advance import Happened, advance, correct, generator, seed_of
-from hybridtwin.assimilation.filters import Ensemble
+from hybridtwin.assimilation.advance import Happened, advance, chance, correct
+from hybridtwin.assimilation.filters import Ensemble, design
 from hybridtwin.assimilation.settings import AssimilationSettings
-from hybridtwin.assimilation.state import SLOW, begun
+from hybridtwin.assimilation.slow import DIRECTIONS, SENSITIVITIES
+from hybridtwin.assimilation.state import FILTERED, SLOW, TODAY, begun
 from hybridtwin.assimilation.stream import (
     STEP,
-    Stretch,
+    Grid,
+    Readings,
+    Recent,
     agree_until,
+    grid_of,
     grid_point,
-    merged,
-    on_grid,
-    since,
-    stretch,
 )
 from hybridtwin.dynamics import step, walk
 from hybridtwin.errors import ModelError, Problem, RecordError
-from hybridtwin.events import Profile
 from hybridtwin.hybrid import People
 from hybridtwin.native import native_step
-from hybridtwin.physiology.parameters import FITTED_COLUMNS
 from hybridtwin.physiology.steady import MIN_PER_H
 from hybridtwin.record import Record
 from hybridtwin.resampling import systematic
@@ -45,6 +42,8 @@ from hybridtwin.units import steps
 
 LEVELS: Final = (0.05, 0.5, 0.95)
 """Quantiles that a day leaves of every slow parameter."""
+DAY_COLUMNS: Final = (*DIRECTIONS, "sensitivity_at_day_end", "sensitivity_of_day")
+"""Of what: both sensitivities are sums of what wanders over weeks and within the day."""
 _LOOK_BACK: Final = pd.Timedelta(minutes=LOOK_BACK_MIN)
 
 
@@ -79,13 +78,14 @@ class Assimilated:
     Attributes:
         twin: Whose it is, see `identity`.
         recent: What arrived and still bears on the last hours.
+        grid: Its events on the grid, from the first checkpoint on.
         checkpoints: Of the filter, oldest first; the last is the present.
-        days: By local date as YYYY-MM-DD, (3, K) quantiles at `LEVELS` of the standard scores of
-            `FITTED` parameters as the day ended.
+        days: By local date as YYYY-MM-DD, see `day_quantiles`, as the day ended.
     """
 
     twin: str
-    recent: Record
+    recent: Recent
+    grid: Grid
     checkpoints: tuple[Checkpoint, ...]
     days: Mapping[str, Tensor]
 
@@ -93,6 +93,11 @@ class Assimilated:
     def time(self) -> pd.Timestamp:
         """Grid time of the last reading."""
         return self.checkpoints[-1].time
+
+    @property
+    def time_zone(self) -> str:
+        """Where the person lives."""
+        return self.recent.events.profile.time_zone
 
 
 def identity(twin: Twin) -> str:
@@ -124,25 +129,27 @@ def assimilate(
             held = _begin(twin, arrived, settings)
         check_same(twin, held, arrived)
         people = twin.person_for(arrived.profile)
-        recent = merged(held.recent, arrived)
-        end = max([held.time, *map(on_grid, recent.glucose["time"].tail(1))])
-        base = held.checkpoints[0].time
-        new = stretch(recent, base, end)
-        agreed = base + agree_until(stretch(held.recent, base, held.time), new) * STEP
+        recent = held.recent.and_(arrived)
+        base, end = held.grid.start, max([held.time, *recent.last()])
+        grid = held.grid
+        if recent.events is not held.recent.events or not grid.covers(base, end):
+            grid = grid_of(recent.events, base, end)
+        old, new = (held.grid, held.recent.readings), (grid, recent.readings)
+        agreed = base + agree_until(old, new, held.time) * STEP
         kept = [checkpoint for checkpoint in held.checkpoints if checkpoint.time <= agreed]
-        days = {day: row for day, row in held.days.items() if day < day_of(kept[-1].time, recent)}
-        for checkpoint in _walked(twin, people, kept[-1], new, recent.profile, settings):
-            before = day_of(kept[-1].time, recent)
-            if day_of(checkpoint.time, recent) != before:
-                days[before] = quantiles(checkpoint, people)
+        zone = arrived.profile.time_zone
+        days = {day: row for day, row in held.days.items() if day < day_of(kept[-1].time, zone)}
+        for checkpoint in _walked(twin, people, kept[-1], grid, recent.readings, end, settings):
+            before = day_of(kept[-1].time, zone)
+            if day_of(checkpoint.time, zone) != before:
+                days[before] = day_quantiles(checkpoint)
             kept.append(checkpoint)
         kept = _needed(kept, settings)
-    return Assimilated(
-        identity(twin),
-        recent if kept[0].time == base else since(recent, kept[0].time),
-        tuple(kept),
-        {day: days[day] for day in sorted(days)[-settings.path_days :]},
-    )
+    if kept[0].time != base:
+        recent = recent.since(kept[0].time)
+        grid = grid_of(recent.events, kept[0].time, end)
+    days = {day: days[day] for day in sorted(days)[-settings.path_days :]}
+    return Assimilated(held.twin, recent, grid, tuple(kept), days)
 
 
 def _needed(checkpoints: Sequence[Checkpoint], settings: AssimilationSettings) -> list[Checkpoint]:
@@ -173,7 +180,7 @@ def check_same(twin: Twin, held: Assimilated, record: Record) -> None:
     """
     if held.twin != identity(twin):
         raise another_twin(held.twin, twin)
-    expected, found = held.recent.profile.participant, record.profile.participant
+    expected, found = held.recent.events.profile.participant, record.profile.participant
     if expected != found:
         raise RecordError.of(
             "profile.participant",
@@ -186,14 +193,12 @@ def _begin(twin: Twin, record: Record, settings: AssimilationSettings) -> Assimi
     """The encoder's belief at the first reading that has enough of them before it."""
     first = record.before(_first_start(record.glucose["time"]))
     belief = twin.believe(first, members=1)
-    chance = generator(seed_of(record.profile.participant), "begin", grid_point(belief.time))
-    score_sd = twin.config.score_sd if twin.config.fitted else settings.score_sd
-    shape = (settings.members, 1 + len(FITTED_COLUMNS))
-    normal = torch.from_numpy(chance.standard_normal(shape, dtype=np.float32))
-    members = begun(belief.present, normal, score_sd, settings.plasma_sd_per_h)
+    members = begun(belief.present, design(FILTERED, settings.members), settings)
     ensemble = Ensemble.equal(members.unsqueeze(0))
     checkpoint = Checkpoint(belief.time, members, ensemble.log_weights[0])
-    return Assimilated(identity(twin), first, (checkpoint,), {})
+    recent = Recent.of(first)
+    grid = grid_of(recent.events, belief.time, belief.time)
+    return Assimilated(identity(twin), recent, grid, (checkpoint,), {})
 
 
 def _first_start(times: pd.Series) -> pd.Timestamp:
@@ -205,41 +210,46 @@ def _first_start(times: pd.Series) -> pd.Timestamp:
     return times.iloc[-1] if len(times) else pd.Timestamp(0, tz="UTC")
 
 
-def day_of(time: pd.Timestamp, record: Record) -> str:
+def day_of(time: pd.Timestamp, time_zone: str) -> str:
     """The local date, as YYYY-MM-DD."""
-    return f"{time.tz_convert(record.profile.time_zone):%Y-%m-%d}"
+    return f"{time.tz_convert(time_zone):%Y-%m-%d}"
 
 
-def quantiles(checkpoint: Checkpoint, people: People) -> Tensor:
-    """(3, K) quantiles at `LEVELS` of the standard scores of `FITTED` parameters."""
-    scores = people.scores[:, FITTED_COLUMNS] + checkpoint.equally_likely()[:, SLOW]
+def day_quantiles(checkpoint: Checkpoint) -> Tensor:
+    """(3, C) quantiles of `DAY_COLUMNS` at `LEVELS`."""
+    members = checkpoint.equally_likely()
+    slow = members[:, SLOW]
+    sums = [slow[:, SENSITIVITIES].sum(1, keepdim=True), members[:, TODAY : TODAY + 1]]
+    found = torch.cat([slow, *sums], dim=1)
     # Half precision, so that months of days stay small.
-    return torch.quantile(scores, torch.tensor(LEVELS), dim=0).half()
+    return torch.quantile(found, torch.tensor(LEVELS), dim=0).half()
 
 
 def _walked(
     twin: Twin,
     people: People,
     checkpoint: Checkpoint,
-    over: Stretch,
-    profile: Profile,
+    grid: Grid,
+    readings: Readings,
+    end: pd.Timestamp,
     settings: AssimilationSettings,
 ) -> Iterator[Checkpoint]:
-    """From a checkpoint to the end of a stretch, grid point by grid point."""
+    """From a checkpoint to a time, grid point by grid point."""
     # A twin that forecasts by machine code is kept current by it, too.
     take = step if twin.walk is walk else native_step()
-    seed, ensemble, model = seed_of(profile.participant), checkpoint.ensemble(), twin.model
-    first = round((checkpoint.time - over.start) / STEP)
-    for k in range(first, len(over) - 1):
-        now = slice(k, k + 1)
-        happened = Happened(over.values[now], over.known[now], over.minute_of_day[now])
-        time = over.start + (k + 1) * STEP
-        at = grid_point(time)
-        noise = generator(seed, "step", at)
-        ensemble = advance(model, people, ensemble, happened, [noise], settings, take)
-        for source, readings in over.readings.items():
-            reading = readings[k + 1 : k + 2]
+    ensemble, model, members = checkpoint.ensemble(), twin.model, settings.members
+    first, last = (round((time - grid.start) / STEP) for time in (checkpoint.time, end))
+    start = grid_point(grid.start)
+    read = readings.on_grid(start, last + 1) if last > first else {}
+    for k in range(first, last):
+        now, at = slice(k, k + 1), start + k + 1
+        happened = Happened(grid.values[now], grid.known[now], grid.minute_of_day[now])
+        drawn = chance("step", at, members)
+        ensemble = advance(model, people, ensemble, happened, drawn, settings, take)
+        for source, of_source in read.items():
+            reading = of_source[k + 1 : k + 2]
             if not bool(reading.isnan()):
-                chance = generator(seed, source, at)
-                ensemble = correct(model, ensemble, reading, source, [chance], settings)
+                drawn = chance(source, at, members)
+                ensemble = correct(ensemble, reading, source, drawn, settings)
+        time = grid.start + (k + 1) * STEP
         yield Checkpoint(time, ensemble.members[0], ensemble.log_weights[0])

@@ -1,34 +1,39 @@
-"""Filters: members moved by one reading, by an ensemble Kalman filter or a particle filter.
+"""Filters: members moved by time and by a reading, as an ensemble Kalman or a particle filter.
 
-One contract for both, and many people at once: N ensembles of M members with D coordinates each. A
-filter knows neither body nor grid: it sees what each member expected of the reading and what was
-read.
+One contract for both, and many people at once: N ensembles of M members with D coordinates each, of
+which the first F are filtered. A filter knows neither body nor grid: it is told how far chance
+moves members in a step (`spread`), what each of them expected of a reading and what was read
+(`correct`).
 
-The ensemble Kalman filter (Evensen 2003, Ocean Dyn. 53:343) is the deterministic one of Anderson
-2001 (Mon. Weather Rev. 129:2884) in the two steps of Anderson 2003 (131:634), a square-root filter
-in the sense of Tippett et al. 2003 (131:1485): what was expected is shifted and contracted as
-Bayes' rule has it, and every coordinate follows by its regression on it. Regressions of slow
-parameters are damped by what an ensemble of this size gets wrong by chance (Menetrier et al. 2015,
-143:1622), and the spread is relaxed to what it was before (Whitaker & Hamill 2012, 140:3078).
+The ensemble Kalman filter (Evensen 2003, Ocean Dyn. 53:343) leaves nothing to chance. After a step
+the ensemble's mean and covariance, the step's noise added, are drawn anew by as many members,
+exactly to the second order (Pham 2001, Mon. Weather Rev. 129:1194); at a reading what was expected
+is shifted and contracted as Bayes' rule has it, and every coordinate follows by its regression on
+it (Anderson 2003, 131:634). So there is no sampling error, which would need inflation and
+localisation, as long as there are more members than filtered coordinates.
 
-The particle filter weighs members by their likelihood and, where few count, resamples them
-systematically (Kitagawa 1996, J. Comput. Graph. Stat. 5:1), in order of what they expected, so that
-their own order does not matter; slow parameters are rejuvenated by the kernel of Liu & West 2001
-(Sequential Monte Carlo Methods in Practice, chapter 10), which keeps their mean and covariance.
+The particle filter moves every member by chance, weighs members by their likelihood and, where few
+count, resamples them systematically (Kitagawa 1996, J. Comput. Graph. Stat. 5:1), in order of what
+they expected, so that their own order does not matter; slow parameters are rejuvenated by the
+kernel of Liu & West 2001 (Sequential Monte Carlo Methods in Practice, chapter 10), which keeps
+their mean and covariance.
 
 In both a reading that lies far off is trusted less: its variance is taken as large enough to make
 it no more than `outlier_sd` surprising (as Huber's loss has it; Roh et al. 2013, 141:4414).
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
 
 from hybridtwin.assimilation.settings import FilterSettings
 from hybridtwin.resampling import systematic
+
+_RIDGE: Final = 1e-5  # of correlations, so that coordinates that move as one can be told apart
 
 
 @dataclass(frozen=True)
@@ -74,38 +79,76 @@ class Kinds:
     """What the D coordinates are.
 
     Attributes:
-        moved: (D,) bool, whether the Kalman filter moves them; the others follow their member.
-        slow: (D,) bool, whether they are parameters, which the body's steps leave alone.
+        filtered: F, how many are filtered, the first ones; the others follow.
+        slow: Which of them are parameters, that the body's steps leave alone.
     """
 
-    moved: Tensor
-    slow: Tensor
+    filtered: int
+    slow: slice
 
 
 @dataclass(frozen=True)
 class Chance:
-    """What is left to chance in a filter's step.
+    """What is left to chance in a particle filter's step, the same for everyone.
 
     Attributes:
-        uniform: (N,) from 0 to 1.
-        normal: (N, M, M) standard normal.
+        uniform: From 0 to 1, a scalar.
+        normal: (M, M or F) standard normal, for a resampling or a step.
     """
 
     uniform: Tensor
     normal: Tensor
 
 
-Filter = Callable[[Ensemble, Reading, Kinds, FilterSettings, Chance], Ensemble]
+class Filter(NamedTuple):
+    """What a filter does.
+
+    Attributes:
+        spread: The ensemble after chance had its share: (F,) SD of every filtered coordinate.
+        correct: The ensemble after a reading.
+    """
+
+    spread: Callable[[Ensemble, Tensor, Chance], Ensemble]
+    correct: Callable[[Ensemble, Reading, Kinds, FilterSettings, Chance], Ensemble]
+
+
+@functools.cache
+def design(filtered: int, members: int) -> Tensor:
+    """(F, M) numbers of mean 0 and variance 1 over members, no two rows correlated; F < M."""
+    drawn = torch.randn(members, filtered, generator=torch.Generator().manual_seed(0))
+    rows, _ = torch.linalg.qr((drawn - drawn.mean(0)).double())
+    numbers: Tensor = float(members - 1) ** 0.5 * rows.T
+    return numbers.float().contiguous()
+
+
+def redrawn(ensemble: Ensemble, sd: Tensor, _: Chance) -> Ensemble:
+    """Members of the same mean, and of the same covariance with the step's noise."""
+    members, filtered = ensemble.members, len(sd)
+    count = members.shape[1]
+    centre = members.mean(1, keepdim=True)
+    off = members - centre
+    own = off[..., :filtered].transpose(1, 2)
+    covariance = own @ off / (count - 1)
+    among = covariance[..., :filtered] + torch.diag(sd.square())
+    scale = among.diagonal(dim1=1, dim2=2).sqrt().clamp(min=torch.finfo(sd.dtype).tiny ** 0.25)
+    correlation = among / (scale.unsqueeze(1) * scale.unsqueeze(2))
+    root = torch.linalg.cholesky(correlation + _RIDGE * torch.eye(filtered).to(sd))
+    others = covariance[..., filtered:] / scale.unsqueeze(-1)
+    follows = torch.linalg.solve_triangular(root, others, upper=False).transpose(1, 2)
+    drawn = design(filtered, count).to(sd)
+    moved = torch.cat([scale.unsqueeze(-1) * (root @ drawn), follows @ drawn], dim=1)
+    return replace(ensemble, members=centre + moved.transpose(1, 2))
 
 
 def ensemble_kalman(
     ensemble: Ensemble, reading: Reading, kinds: Kinds, settings: FilterSettings, _: Chance
 ) -> Ensemble:
     """Members after a reading; deterministic."""
-    expected, members = reading.expected, ensemble.members
+    expected = reading.expected
+    filtered = ensemble.members[..., : kinds.filtered]
     count = expected.shape[1]
-    mean, centre = expected.mean(1, keepdim=True), members.mean(1, keepdim=True)
-    off, deviations = expected - mean, members - centre
+    mean = expected.mean(1, keepdim=True)
+    off = expected - mean
     variance = off.square().sum(1, keepdim=True) / (count - 1)
     missed = reading.value.unsqueeze(1) - mean
     error = _trusted_variance(reading, missed, variance, settings)
@@ -114,14 +157,11 @@ def ensemble_kalman(
     contraction = (error / (variance + error)).sqrt()
     change = gain * missed + (contraction - 1) * off
     # What follows of every coordinate.
-    covariance = (off.unsqueeze(-1) * deviations).sum(1) / (count - 1)
-    slope = covariance / variance.clamp(min=torch.finfo(variance.dtype).tiny)
-    before = deviations.square().sum(1) / (count - 1)
-    trust = _beyond_chance(covariance.square(), before * variance, count)
-    slope = slope * torch.where(kinds.slow, trust, 1.0) * kinds.moved
-    moved = members + slope.unsqueeze(1) * change.unsqueeze(-1)
-    after = replace(ensemble, members=_relaxed(moved, before, settings.relaxation))
-    return _where_read(reading, after, ensemble)
+    covariance = (off.unsqueeze(1) @ (filtered - filtered.mean(1, keepdim=True))) / (count - 1)
+    slope = covariance.squeeze(1) / variance.clamp(min=torch.finfo(variance.dtype).tiny)
+    moved = filtered + slope.unsqueeze(1) * change.unsqueeze(-1)
+    members = torch.cat([moved, ensemble.members[..., kinds.filtered :]], dim=-1)
+    return _where_read(reading, replace(ensemble, members=members), ensemble)
 
 
 def _trusted_variance(
@@ -132,22 +172,11 @@ def _trusted_variance(
     return torch.maximum(reading.sd.square().unsqueeze(1), surprising)
 
 
-def _beyond_chance(covariance_squared: Tensor, variances: Tensor, count: int) -> Tensor:
-    """(N, D) share, 0 to 1, of a covariance that is not chance among so many members."""
-    # Menetrier et al. 2015, for normal errors, from this one covariance.
-    by_chance = variances / covariance_squared.clamp(min=torch.finfo(variances.dtype).tiny)
-    share = (count - 1) / ((count + 1) * (count - 2)) * ((count - 1) - by_chance)
-    return share.clamp(0, 1)
-
-
-def _relaxed(members: Tensor, before: Tensor, relaxation: float) -> Tensor:
-    """Members with part of the spread that they had: (N, D) variance before."""
-    centre = members.mean(1, keepdim=True)
-    deviations = members - centre
-    after = deviations.square().sum(1) / (members.shape[1] - 1)
-    ratio = (before / after.clamp(min=torch.finfo(after.dtype).tiny)).sqrt()
-    factor = torch.where(after > 0, 1 + relaxation * (ratio - 1), 1.0)
-    return centre + factor.unsqueeze(1) * deviations
+def jittered(ensemble: Ensemble, sd: Tensor, chance: Chance) -> Ensemble:
+    """Every member moved by chance."""
+    moved = ensemble.members.clone()
+    moved[..., : len(sd)] += sd * chance.normal[:, : len(sd)]
+    return replace(ensemble, members=moved)
 
 
 def particle(
@@ -183,13 +212,15 @@ def _rejuvenated(
     order = expected.argsort(dim=1, stable=True)
     weights = ensemble.log_weights.exp().gather(1, order)
     members = _chosen(ensemble.members, order)
-    drawn = _chosen(members, systematic(weights, chance.uniform))
+    drawn = _chosen(members, systematic(weights, chance.uniform.expand(len(weights))))
     shrink = (3 * settings.discount - 1) / (2 * settings.discount)
-    mean = (weights.unsqueeze(-1) * members).sum(1, keepdim=True)
+    slow = members[..., kinds.slow]
+    mean = (weights.unsqueeze(-1) * slow).sum(1, keepdim=True)
     # Of the weighted covariance, without its root: a normal combination of deviations.
-    noise = chance.normal @ (weights.sqrt().unsqueeze(-1) * (members - mean))
-    kernel = shrink * drawn + (1 - shrink) * mean + (1 - shrink**2) ** 0.5 * noise
-    return Ensemble.equal(torch.where(kinds.slow, kernel, drawn))
+    noise = chance.normal @ (weights.sqrt().unsqueeze(-1) * (slow - mean))
+    kernel = shrink * drawn[..., kinds.slow] + (1 - shrink) * mean
+    drawn[..., kinds.slow] = kernel + (1 - shrink**2) ** 0.5 * noise
+    return Ensemble.equal(drawn)
 
 
 def _chosen(members: Tensor, index: Tensor) -> Tensor:
@@ -205,5 +236,8 @@ def _where_read(reading: Reading, after: Ensemble, before: Ensemble) -> Ensemble
     )
 
 
-FILTERS: Final[dict[str, Filter]] = {"ensemble-kalman": ensemble_kalman, "particle": particle}
+FILTERS: Final[dict[str, Filter]] = {
+    "ensemble-kalman": Filter(redrawn, ensemble_kalman),
+    "particle": Filter(jittered, particle),
+}
 """By `FilterSettings.kind`."""

@@ -1,5 +1,6 @@
 """What is held true of a person, as bytes to store between readings: tens of kilobytes."""
 
+from dataclasses import fields
 from typing import Any, Final
 
 import pandas as pd
@@ -7,29 +8,32 @@ import torch
 
 from hybridtwin import tensor_bytes
 from hybridtwin.assimilation.assimilated import Assimilated, Checkpoint, another_twin, identity
+from hybridtwin.assimilation.stream import Readings, Recent, grid_of
 from hybridtwin.errors import ModelError, Problem
 from hybridtwin.event_tables import EVENT_TABLES
 from hybridtwin.events import Profile
 from hybridtwin.record import Record
 from hybridtwin.twin import Twin
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when older bytes can no longer be read."""
-_TABLES: Final = ("glucose", *EVENT_TABLES, "logged")
+_TABLES: Final = (*EVENT_TABLES, "logged")
 _TIMES: Final = ("time", "start", "end")
 
 
 def to_bytes(held: Assimilated) -> bytes:
     """Numbers as they are, and the rest as plain values beside them."""
+    events, readings = held.recent.events, held.recent.readings
     head = {
         "format": FORMAT,
         "twin": held.twin,
-        "profile": held.recent.profile.model_dump(mode="json"),
-        "tables": {name: _columns(getattr(held.recent, name)) for name in _TABLES},
+        "profile": events.profile.model_dump(mode="json"),
+        "tables": {name: _columns(getattr(events, name)) for name in _TABLES},
         "times": [checkpoint.time.value for checkpoint in held.checkpoints],
         "days": list(held.days),
     }
     tensors = {
+        **{f.name: torch.from_numpy(getattr(readings, f.name)) for f in fields(Readings)},
         "members": torch.stack([checkpoint.members for checkpoint in held.checkpoints]),
         "log_weights": torch.stack([checkpoint.log_weights for checkpoint in held.checkpoints]),
     }
@@ -60,9 +64,12 @@ def from_bytes(content: bytes, twin: Twin) -> Assimilated:
     tables: dict[str, Any] = {name: _table(columns) for name, columns in head["tables"].items()}
     times = [pd.Timestamp(value, tz="UTC") for value in head["times"]]
     states = zip(times, tensors["members"], tensors["log_weights"], strict=True)
+    events = Record(profile=Profile.model_validate(head["profile"]), **tables)
+    readings = Readings(*(tensors[f.name].numpy() for f in fields(Readings)))
     return Assimilated(
         head["twin"],
-        Record(profile=Profile.model_validate(head["profile"]), **tables),
+        Recent(readings, events),
+        grid_of(events, times[0], times[-1]),
         tuple(Checkpoint(*each) for each in states),
         dict(zip(head["days"], tensors.get("days", ()), strict=True)),
     )

@@ -1,8 +1,8 @@
 """How a twin is kept current by readings; see configs/assimilation.yaml."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _MODEL = ConfigDict(frozen=True, extra="forbid")
 
@@ -17,9 +17,6 @@ class FilterSettings(BaseModel):
     )
     outlier_sd: float = Field(
         3.0, gt=0, description="Errors beyond so many of their SD weigh less, as if this far off."
-    )
-    relaxation: float = Field(
-        0.3, ge=0, le=1, description="Kalman: share of the lost spread that is given back."
     )
     resample_below: float = Field(
         0.5, ge=0, le=1, description="Particles: resampled below this share of effective ones."
@@ -38,6 +35,51 @@ class SensorSettings(BaseModel):
     sd_share: float = Field(ge=0, lt=1, description="Part that grows with the reading.")
 
 
+class Wander(BaseModel):
+    """A quantity that wanders about what is usual, and comes back: an Ornstein-Uhlenbeck process.
+
+    Its SD is the same at all times, that of what is not known at first included.
+    """
+
+    model_config = _MODEL
+
+    sd: float = Field(ge=0, description="Of the logarithm, but for the profile.")
+    return_days: float = Field(gt=0, description="In which it comes back, to 1/e.")
+
+
+class SlowSettings(BaseModel):
+    """How slow parameters wander; see `slow`."""
+
+    model_config = _MODEL
+
+    sensitivity: Wander = Field(Wander(sd=0.4, return_days=120), description="Of weeks.")
+    sensitivity_now: Wander = Field(Wander(sd=0.35, return_days=1), description="Of the day.")
+    liver_output: Wander = Field(Wander(sd=0.15, return_days=400), description="Basal need.")
+    carbohydrate: Wander = Field(Wander(sd=0.1, return_days=400), description="What arrives.")
+    absorption: Wander = Field(Wander(sd=0.25, return_days=200), description="Time in the gut.")
+    profile_sine: Wander = Field(Wander(sd=0.1, return_days=100), description="Time of day.")
+    profile_cosine: Wander = Field(Wander(sd=0.1, return_days=100), description="Time of day.")
+
+
+class MissesSettings(BaseModel):
+    """How it is learnt what forecasts of one person miss; see `misses`."""
+
+    model_config = _MODEL
+
+    days: float = Field(60, gt=0, description="How far back forecasts are made again.")
+    every_min: int = Field(60, ge=5, description="How often, minutes.")
+    memory_days: float = Field(30, gt=0, description="In which what was missed fades, to 1/e.")
+    shift_sd_mg_dl: float = Field(
+        15, gt=0, description="How much people's misses differ, from two hours ahead on."
+    )
+    worth: float = Field(
+        0.35, gt=0, le=1, description="What a forecast is worth, in independent ones."
+    )
+    usual_windows: float = Field(
+        20, gt=0, description="What the usual width counts as much as, in independent forecasts."
+    )
+
+
 class AssimilationSettings(BaseModel):
     """How a twin is kept current."""
 
@@ -46,35 +88,34 @@ class AssimilationSettings(BaseModel):
     members: int = Field(32, ge=4, le=1000, description="Size of the ensemble.")
     filter: FilterSettings = Field(default_factory=FilterSettings)
     cgm: SensorSettings = Field(
-        default_factory=lambda: SensorSettings(sd_mg_dl=3.0, sd_share=0.03),
-        description="Of a continuous sensor.",
+        default_factory=lambda: SensorSettings(sd_mg_dl=9.0, sd_share=0.06),
+        description="Of a continuous sensor: larger than it is, as neighbours err alike.",
     )
     fingerstick: SensorSettings = Field(
         default_factory=lambda: SensorSettings(sd_mg_dl=5.0, sd_share=0.05),
         description="Of a fingerstick.",
     )
-    score_sd: float = Field(
-        0.3, ge=0, description="First SD of slow scores of people without a fit, in prior SD."
-    )
-    drift_sd_per_day: float = Field(
-        0.1, ge=0, description="Random walk of slow scores: SD after a day, in prior SD."
-    )
-    return_days: float = Field(
-        14.0, gt=0, description="In which slow scores go back to the person's own."
+    slow: SlowSettings = Field(default_factory=SlowSettings)
+    flux: Wander = Field(
+        Wander(sd=1.5, return_days=0.0417),
+        description="Into plasma, mg/kg/min, of what is not logged and what the equations miss.",
     )
     plasma_sd_per_h: float = Field(
-        0.15, ge=0, description="Log of glucose in plasma: SD after an hour of what nobody logged."
+        0.03, ge=0, description="Log of glucose in plasma: SD after an hour of what is left."
     )
     carbs_sd_per_h: float = Field(
         0.2, ge=0, description="Log of the carbohydrate in stomach and gut: SD after an hour."
     )
-    latent_sd_per_h: float = Field(0.3, ge=0, description="Latent state: SD after an hour.")
+    misses: MissesSettings = Field(default_factory=MissesSettings)
     reach_hours: float = Field(
         6.0, gt=0, le=24, description="What is at most so late replays the hours since."
     )
     path_days: int = Field(120, ge=1, le=400, description="How many days of the path are kept.")
-    start: Literal["encoder", "filter"] = Field(
-        "encoder",
-        description="Where forecasts start: at the encoder's body and latent state with the "
-        "filtered slow scores, or at the filter's own.",
-    )
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        from hybridtwin.assimilation.state import FILTERED
+
+        if self.filter.kind == "ensemble-kalman" and self.members <= FILTERED:
+            raise ValueError(f"members: so many directions take at least {FILTERED + 1} of them")
+        return self

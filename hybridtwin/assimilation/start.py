@@ -4,66 +4,55 @@ from dataclasses import replace
 
 import pandas as pd
 import torch
-from torch import Tensor
 
-from hybridtwin.assimilation.assimilated import Assimilated, check_same
-from hybridtwin.assimilation.settings import AssimilationSettings
-from hybridtwin.assimilation.state import SLOW, present_of, with_slow
+from hybridtwin.assimilation.misses import Misses, said
 from hybridtwin.belief import Belief
-from hybridtwin.errors import HistoryError
-from hybridtwin.hybrid import Present
+from hybridtwin.inputs import as_usual
+from hybridtwin.neural.spread import KNOTS_MIN
+from hybridtwin.output_statistics import Correction
 from hybridtwin.record import Record
-from hybridtwin.twin import Twin
+from hybridtwin.twin import MEMBERS, Twin
+from hybridtwin.units import steps
 
 
 def believe(
     twin: Twin,
-    held: Assimilated,
+    misses: Misses,
     record: Record,
-    settings: AssimilationSettings,
     now: pd.Timestamp | None = None,
+    members: int = MEMBERS,
 ) -> Belief:
-    """A belief to forecast from: the record's, with what was learnt of the person on the way.
+    """A belief to forecast from: the twin's own, with what its forecasts of this person miss.
 
-    Its first member is the central one, and the others are the filter's.
+    Body and latent state are the encoder's. The filter's, and its slow parameters beside the
+    encoder's, forecast worse: the encoder has read the same hours, and would be told twice.
 
     Args:
-        twin: The one that `held` belongs to.
-        held: Up to the record's last reading.
-        record: History, as `Twin.believe` takes it; statistics and spread read it.
-        settings: `start` says where the body starts.
+        twin: Whose weights.
+        misses: Learnt from the person's record, with the same twin.
+        record: History, as `Twin.believe` takes it.
         now: The present; the last reading's time if None.
+        members: Size of the ensemble.
 
     Raises:
-        HistoryError: The history cannot carry a forecast, or was not assimilated up to its end.
-        ModelError: What is held belongs to another twin.
-        RecordError: The record belongs to another person.
+        HistoryError: The history cannot carry a forecast.
     """
-    check_same(twin, held, record)
+    belief = twin.believe(record, now, members)
     with torch.inference_mode():
-        members = held.checkpoints[-1].equally_likely()
-        members = torch.cat([members.mean(0, keepdim=True), members])
-        slow = members[:, SLOW]
-        learnt = replace(twin, person=with_slow(twin.person, slow[:1]))
-        belief = learnt.believe(record, now, members=1)
-        if belief.time != held.time:
-            raise HistoryError.of(
-                "the assimilated state",
-                f"it stands at {held.time.isoformat()}, the history's last reading at "
-                f"{belief.time.isoformat()}",
-                "Assimilate the rest of the history first.",
-            )
-        present = belief.present.rows(torch.zeros(len(members), dtype=torch.long))
-        if settings.start == "encoder":
-            present = replace(present, people=with_slow(present.people, slow - slow[:1]))
-        else:
-            present = _own(twin, record, present, members)
-        basal = belief.usual_basal_u_min.expand(len(members))
-        return replace(belief, present=present, usual_basal_u_min=basal)
-
-
-def _own(twin: Twin, record: Record, present: Present, members: Tensor) -> Present:
-    """The filter's own body, latent state and slow parameters."""
-    body, latent = present_of(members)
-    people = twin.person_for(record.profile).rows(torch.zeros(len(members), dtype=torch.long))
-    return Present(body, latent, present.context, with_slow(people, members[:, SLOW]))
+        minutes = torch.tensor(KNOTS_MIN, dtype=torch.float32)
+        central = belief.present.rows(torch.tensor([0]))
+        zone = belief.profile.time_zone
+        local = belief.time.tz_convert(zone)
+        minute = torch.tensor([float(local.hour * 60 + local.minute)])
+        future = as_usual(belief.usual_basal_u_min[:1], minute, steps(KNOTS_MIN[-1]))
+        columns = [steps(ahead) - 1 for ahead in KNOTS_MIN]
+        rolled = twin.model.roll(central, future, twin.walk)[:, columns]
+        expected = belief.correction.moved(rolled, minutes)
+        spread = twin.model.log_quantiles(central, future.is_open, minutes)
+        last = torch.tensor([belief.last_reading_mg_dl])
+        own = misses.correction(said(expected, spread, last, minute))
+    both = Correction(
+        belief.correction.shift_mg_dl + own.shift_mg_dl,
+        belief.correction.widening * own.widening,
+    )
+    return replace(belief, correction=both)

@@ -1,9 +1,9 @@
-"""The state that is filtered: body, latent state and slow parameters, in unbounded coordinates.
+"""The state that is filtered, in unbounded coordinates.
 
-A member's D coordinates are, in this order: the body's compartments, the latent state, where it
-was drawn to, and the slow parameters as deviations of their standard scores from the person's own.
-Glucose and the carbohydrate on its way stand as logarithms, so that they stay positive. What else
-inputs fill is not moved by readings: doses are known, and follow each member's own parameters.
+A member's D coordinates are, in this order: glucose and the carbohydrate on its way, as logarithms,
+so that they stay positive; the flux that nobody logged; slow parameters; and the mean of the
+sensitivity since midnight. These are filtered. The other compartments, the latent state and where
+it was drawn to follow them.
 """
 
 from typing import Final
@@ -11,84 +11,74 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hybridtwin.assimilation.filters import Kinds
+from hybridtwin.assimilation.settings import AssimilationSettings
+from hybridtwin.assimilation.slow import DIRECTIONS, SENSITIVITIES
 from hybridtwin.dynamics import State, body_of
-from hybridtwin.hybrid import People, Present
+from hybridtwin.hybrid import Present
 from hybridtwin.physiology.body import COMPARTMENTS, DRIVEN, ROW
 from hybridtwin.physiology.glucose import Core
-from hybridtwin.physiology.parameters import FITTED_COLUMNS
 
-CARBS: Final = [ROW[name] for name in ("stomach_g", "gut_1_g", "gut_2_g")]
+_CARBS: Final = [ROW[name] for name in ("stomach_g", "gut_1_g", "gut_2_g")]
 _GLUCOSE: Final = [ROW[name] for name in ("plasma_mg_kg", "tissue_mg_kg", "interstitial_mg_dl")]
-_LOGARITHMIC: Final = [*CARBS, *_GLUCOSE]
-_FLOORS: Final = torch.tensor([0.1] * len(CARBS) + [1.0] * len(_GLUCOSE))
+_LOGARITHMIC: Final = [*_CARBS, *_GLUCOSE]
+_FLOORS: Final = torch.tensor([0.1] * len(_CARBS) + [1.0] * len(_GLUCOSE)).unsqueeze(-1)
 """Added before the logarithm is taken: g, mg/kg and mg/dL that do not matter."""
-SLOW: Final = slice(-len(FITTED_COLUMNS), None)
-"""Where the slow parameters stand, in the order of `FITTED`."""
+_FOLLOWING: Final = [row for row in range(len(COMPARTMENTS)) if row not in _LOGARITHMIC]
+_ORDER: Final = [*_LOGARITHMIC, *_FOLLOWING]
+_BACK: Final = [_ORDER.index(row) for row in range(len(COMPARTMENTS))]
+
+CARBS: Final = slice(0, len(_CARBS))
+PLASMA: Final = len(_CARBS)
+FLUX: Final = len(_LOGARITHMIC)
+SLOW: Final = slice(FLUX + 1, FLUX + 1 + len(DIRECTIONS))
+TODAY: Final = SLOW.stop
+FILTERED: Final = TODAY + 1
+"""How many coordinates are filtered, the first ones."""
 
 
-def latent(size: int) -> slice:
-    """Where the latent state of a model with so many latent dimensions stands."""
-    return slice(len(COMPARTMENTS), len(COMPARTMENTS) + size)
+def coordinates(state: State, filtered: Tensor, people: int) -> Tensor:
+    """(N, M, D) of N people's members, who lie side by side in the state.
 
-
-def kinds(latent_size: int) -> Kinds:
-    """What the coordinates are."""
-    count = len(COMPARTMENTS) + 2 * latent_size + len(FITTED_COLUMNS)
-    moved, slow = torch.zeros(2, count, dtype=torch.bool)
-    moved[_LOGARITHMIC] = True
-    moved[latent(latent_size)] = True
-    moved[SLOW] = slow[SLOW] = True
-    return Kinds(moved, slow)
-
-
-def coordinates(state: State, slow: Tensor, people: int) -> Tensor:
-    """(N, M, D) of N people's members, who lie side by side in the state; slow is (N * M, K)."""
-    body = body_of(state)
-    body[_LOGARITHMIC] = (body[_LOGARITHMIC].clamp(min=0) + _FLOORS.to(body).unsqueeze(-1)).log()
-    rows = torch.cat([body, state.latent, state.drawn_to, slow.T])
+    Args:
+        state: Bodies and latent states, N * M columns.
+        filtered: (FILTERED - FLUX, N * M) flux, slow parameters and today's mean.
+        people: N.
+    """
+    body = body_of(state)[_ORDER]
+    logarithms = (body[:FLUX].clamp(min=0) + _FLOORS).log()
+    rows = torch.cat([logarithms, filtered, body[FLUX:], state.latent, state.drawn_to])
     return rows.T.reshape(people, -1, len(rows))
 
 
 def state_of(members: Tensor) -> tuple[State, Tensor]:
-    """The state of all members (N, M, D) side by side, and their slow parameters (N * M, K)."""
-    rows = members.reshape(-1, members.shape[-1]).T.clone(memory_format=torch.contiguous_format)
-    both = rows[len(COMPARTMENTS) : -len(FITTED_COLUMNS)]
-    body, (latent, drawn_to) = rows[: len(COMPARTMENTS)], both.chunk(2)
-    body[_LOGARITHMIC] = body[_LOGARITHMIC].exp() - _FLOORS.to(body).unsqueeze(-1)
-    body[_LOGARITHMIC] = body[_LOGARITHMIC].clamp(min=0)
-    return _state(body, latent, drawn_to), rows[SLOW].T
+    """The state of all members (N, M, D) side by side, and the rest as `coordinates` takes it."""
+    rows = members.reshape(-1, members.shape[-1]).T
+    glucose = (rows[:FLUX].exp() - _FLOORS).clamp(min=0)
+    following = rows[FILTERED : FILTERED + len(_FOLLOWING)].clamp(min=0)
+    latent, drawn_to = rows[FILTERED + len(_FOLLOWING) :].chunk(2)
+    body = torch.cat([glucose, following])[_BACK]
+    return _state(body, latent.contiguous(), drawn_to.contiguous()), rows[FLUX:FILTERED]
 
 
-def present_of(members: Tensor) -> tuple[Tensor, Tensor]:
-    """Bodies (S, M) and latent states (M, Z) of members (M, D), to forecast from."""
-    state, _ = state_of(members)
-    return body_of(state), state.latent.T
-
-
-def begun(present: Present, normal: Tensor, slow_sd: float, plasma_sd: float) -> Tensor:
+def begun(present: Present, design: Tensor, settings: AssimilationSettings) -> Tensor:
     """(M, D) members about one present.
 
     Args:
         present: B = 1.
-        normal: (M, 1 + K) standard normal.
-        slow_sd: Of slow parameters, in prior SD.
-        plasma_sd: Of the logarithm of glucose in plasma.
+        design: (FILTERED, M) standard normal, or as good.
+        settings: How far they lie from it.
     """
-    many = len(normal)
+    many = design.shape[1]
     body, latent = present.body.expand(-1, many), present.latent.T.expand(-1, many)
-    members = coordinates(_state(body, latent, latent), slow_sd * normal[:, 1:], 1)[0]
-    members[:, ROW["plasma_mg_kg"]] += plasma_sd * normal[:, 0]
+    wanders = [getattr(settings.slow, name).sd for name in DIRECTIONS]
+    slow = torch.tensor(wanders).unsqueeze(-1) * design[SLOW]
+    flux = settings.flux.sd * design[FLUX : FLUX + 1]
+    today = slow[SENSITIVITIES].sum(0, keepdim=True)
+    members = coordinates(_state(body, latent, latent), torch.cat([flux, slow, today]), 1)[0]
+    members[:, PLASMA] += settings.plasma_sd_per_h * design[PLASMA]
     return members
 
 
 def _state(body: Tensor, latent: Tensor, drawn_to: Tensor) -> State:
     core = slice(len(DRIVEN), len(DRIVEN) + len(Core._fields))
     return State(body[: len(DRIVEN)], body[core], body[-2], body[-1], latent, drawn_to)
-
-
-def with_slow(people: People, slow: Tensor) -> People:
-    """People (B) whose scores deviate from their own by slow (B, K)."""
-    columns = torch.tensor(FITTED_COLUMNS)
-    scores = people.scores.index_add(1, columns, slow)
-    return People(people.embedding, scores, people.weight_kg, people.beta_cells)

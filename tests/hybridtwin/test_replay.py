@@ -14,6 +14,7 @@ from hybridtwin.assimilation.assimilated import assimilate
 from hybridtwin.assimilation.settings import AssimilationSettings
 from hybridtwin.config import read_config
 from hybridtwin.errors import HistoryError, TwinError
+from hybridtwin.native import native_walk
 from hybridtwin.record import Record
 from hybridtwin.record_files import save_record
 from hybridtwin.registry import load_twin
@@ -22,13 +23,13 @@ from hybridtwin.twin import Twin
 from hybridtwin.units import MG_DL_PER_MMOL_L
 from tests.hybridtwin.people import history
 
-SETTINGS = AssimilationSettings(members=6)
+SETTINGS = AssimilationSettings(members=20)
 CONFIG = Path(__file__).parents[2] / "configs" / "assimilation.yaml"
 
 
 @pytest.fixture(scope="module")
 def twin() -> Twin:
-    return load_twin()
+    return replace(load_twin(), walk=native_walk())
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +68,10 @@ def test_a_stale_sensor_gives_no_forecast(moments: list[Moment]) -> None:
 
 
 def test_the_chart_shows_readings_and_forecasts_at_their_times(
-    twin: Twin, record: Record, moments: list[Moment]
+    record: Record, moments: list[Moment]
 ) -> None:
     for unit, factor in (("mg/dL", 1.0), ("mmol/L", MG_DL_PER_MMOL_L)):
-        glucose, slow = replay_chart(twin, record, moments, unit).axes  # type: ignore[arg-type]
+        glucose, slow = replay_chart(record, moments, unit).axes  # type: ignore[arg-type]
         lines = {line.get_label(): line for line in glucose.lines}
         readings, ahead = lines["readings"], lines[f"forecast {AHEAD_MIN} min before"]
         # The made-up level steps by 30 mg/dL within 5 minutes.
@@ -99,7 +100,7 @@ def test_the_file_of_settings_says_what_holds_without_it() -> None:
 def test_the_command_draws_a_picture(record: Record, tmp_path: Path) -> None:
     save_record(record, tmp_path)
     config = tmp_path / "few.yaml"
-    config.write_text("members: 6\n")
+    config.write_text("members: 20\n")
     picture = tmp_path / "replay.png"
     arguments = ["replay", str(tmp_path), "--png", str(picture), "--config", str(config)]
     result = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)

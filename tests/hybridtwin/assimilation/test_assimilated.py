@@ -6,26 +6,31 @@ import pandas as pd
 import pytest
 import torch
 
-from hybridtwin.assimilation.assimilated import Assimilated, Checkpoint, assimilate
-from hybridtwin.assimilation.path import path
+from hybridtwin.assimilation.assimilated import (
+    DAY_COLUMNS,
+    Assimilated,
+    Checkpoint,
+    assimilate,
+)
+from hybridtwin.assimilation.path import FOLLOWED, path
 from hybridtwin.assimilation.saved import from_bytes, to_bytes
 from hybridtwin.assimilation.settings import AssimilationSettings, FilterSettings
-from hybridtwin.assimilation.start import believe
+from hybridtwin.assimilation.stream import Recent, grid_of
 from hybridtwin.errors import HistoryError, ModelError, RecordError
 from hybridtwin.events import Profile
-from hybridtwin.physiology.parameters import FITTED
+from hybridtwin.native import native_walk
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin, untrained_twin
 from hybridtwin.twin import Twin
 from tests.hybridtwin.people import history
 
 HOURS = 8
-SETTINGS = AssimilationSettings(members=8, reach_hours=2)
+SETTINGS = AssimilationSettings(members=20, reach_hours=2)
 
 
 @pytest.fixture(scope="module")
 def twin() -> Twin:
-    return load_twin()
+    return replace(load_twin(), walk=native_walk())
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +133,10 @@ def test_months_of_days_stay_below_100_kb(whole: Assimilated) -> None:
         for _ in range(4)
     )
     dates = pd.date_range("2025-01-01", periods=full.path_days).strftime("%Y-%m-%d")
-    days = {date: torch.randn(3, len(FITTED), generator=generator).half() for date in dates}
-    full_hours = Assimilated(whole.twin, history(60), checkpoints, days)
+    days = {date: torch.randn(3, len(DAY_COLUMNS), generator=generator).half() for date in dates}
+    recent = Recent.of(history(60))
+    grid = grid_of(recent.events, whole.time, whole.time)
+    full_hours = Assimilated(whole.twin, recent, grid, checkpoints, days)
     assert len(to_bytes(full_hours)) < 100_000
 
 
@@ -140,7 +147,6 @@ def test_another_twins_or_persons_state_is_refused(
     for refused in (
         lambda: from_bytes(to_bytes(whole), other),
         lambda: assimilate(other, whole, record, SETTINGS),
-        lambda: believe(other, whole, record, SETTINGS),
         lambda: from_bytes(b"not a state", twin),
     ):
         with pytest.raises(ModelError, match="Begin anew"):
@@ -155,29 +161,14 @@ def test_too_little_to_begin_is_refused(twin: Twin) -> None:
         assimilate(twin, None, history(hours=1), SETTINGS)
 
 
-@pytest.mark.parametrize("start", ["encoder", "filter"])
-def test_a_forecast_starts_from_what_is_held(
-    twin: Twin, record: Record, whole: Assimilated, start: str
-) -> None:
-    settings = SETTINGS.model_copy(update={"start": start})
-    belief = believe(twin, whole, record, settings)
-    assert len(belief.present.latent) == SETTINGS.members + 1
-    forecast = twin.forecast(belief, horizon_min=60)
-    assert forecast.paths_mg_dl.isfinite().all()
-    plain = twin.forecast(twin.believe(record, members=9), horizon_min=60)
-    assert not torch.equal(forecast.expected_mg_dl, plain.expected_mg_dl)
-    with pytest.raises(HistoryError, match="Assimilate the rest"):
-        believe(twin, whole, record.before(minute(record, 460)), settings)
-
-
-def test_the_path_has_a_row_per_local_day_in_units(twin: Twin, record: Record) -> None:
+def test_the_path_has_a_row_per_local_day(twin: Twin, record: Record) -> None:
     # There midnight comes within these hours.
     profile = record.profile.model_copy(update={"time_zone": "Pacific/Auckland"})
     held = assimilate(twin, None, replace(record, profile=profile), SETTINGS)
-    found = path(twin, held, "uptake_sensitivity")
+    found = path(held, FOLLOWED[0])
     local = record.glucose["time"].dt.tz_convert(profile.time_zone).dt.strftime("%Y-%m-%d")
     assert found["date"].tolist() == sorted(set(local))
     assert len(found) == 2
     assert (found["low"] < found["median"]).all()
     assert (found["median"] < found["high"]).all()
-    assert found["median"].between(0.03, 1.5).all()  # the parameter's bounds
+    assert found["median"].between(0.4, 2.5).all()  # of what is usual
