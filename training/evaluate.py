@@ -17,6 +17,8 @@ from rich.table import Table
 from hybridtwin.record import Record
 from hybridtwin.record_files import fingerprint
 from hybridtwin.registry import TRACKING_URI
+from training.assimilation_real import RealProtocol, evaluate_real
+from training.assimilation_virtual import VirtualProtocol, evaluate_virtual
 from training.cause import CauseProtocol, evaluate_cause
 from training.cold_start import ColdStartProtocol, evaluate_cold_start
 from training.forecasters import Twins
@@ -37,6 +39,7 @@ _MAIN: Final = (
     *("rmse", "auroc", "sign_right", "ranking_error", "difference_error", "found", "false"),
     *("reason_first", "low_prevented", "very_high_caused", "low_suggested", "needless"),
     *("recognised", "lows"),
+    *("crps", "sensitivity", "fall", "false_falls"),
 )
 
 AnyProtocol = (
@@ -50,6 +53,8 @@ AnyProtocol = (
     | SensorFaultsProtocol
     | ReviewReasonsProtocol
     | ReviewSuggestionsProtocol
+    | RealProtocol
+    | VirtualProtocol
 )
 
 
@@ -132,6 +137,10 @@ def _results(
         case ReviewSuggestionsProtocol():
             found = evaluate_suggestions(protocol, twins.population, twins.settings, progress)
             return Results(found)
+        case RealProtocol():
+            return evaluate_real(records, protocol, twins, progress)
+        case VirtualProtocol():
+            return Results(evaluate_virtual(protocol, twins.population, progress))
 
 
 def write_report(report: Report, path: Path) -> None:

@@ -5,7 +5,7 @@ of one participant carry a confidence interval from resampled days, since window
 independent; rows of the mean over participants, from resampled participants.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -103,7 +103,13 @@ def bootstrap_mean(values: Array, samples: int, generator: np.random.Generator) 
 
 
 def rows(
-    model: str, windows: Windows, prediction: Prediction, split: str, samples: int, seed: int
+    model: str,
+    windows: Windows,
+    prediction: Prediction,
+    split: str,
+    samples: int,
+    seed: int,
+    more: Mapping[str, Tensor] | None = None,
 ) -> pd.DataFrame:
     """Tidy rows of one model: every participant, and the mean of each cohort and of all.
 
@@ -114,11 +120,13 @@ def rows(
         split: What was learnt from and what was scored, in a word.
         samples: Bootstrap samples.
         seed: Of the bootstrap.
+        more: Further scores (W, H) by metric, NaN where there is none.
     """
     generator = np.random.default_rng(seed)
     day = (windows.anchor * STEP_MIN // MINUTES_PER_DAY).numpy()
     found: list[dict[str, Any]] = []
-    for metric, score in scores(prediction, windows.targets_mg_dl).items():
+    found_scores = scores(prediction, windows.targets_mg_dl) | dict(more or {})
+    for metric, score in found_scores.items():
         finish = _FINISH.get(metric, np.asarray)
         for column, horizon in enumerate(windows.horizons_min):
             for person, participant in enumerate(windows.participants):

@@ -64,13 +64,16 @@ def draw_days(
     variation = _wander(len(grid), _DAY_KNOT_MIN, habits.day_spread, rng) + _wander(
         len(grid), _HOUR_KNOT_MIN, habits.hour_spread, rng
     )
+    factor = np.ones(len(grid))
+    for instant, change in traits.sensitivity_from:
+        factor[grid >= instant] *= change
     return Days(
         carbs_g=carbs,
         counted_g=counted,
         logged_g=logged,
         overdose=_draw_overdoses(traits, grid, rng),
         basal_u_h=np.round(basal / _PUMP_RATE_STEP_U_H) * _PUMP_RATE_STEP_U_H,
-        sensitivity=np.exp(_clock(traits.clock_depth, minute) + variation),
+        sensitivity=factor * np.exp(_clock(traits.clock_depth, minute) + variation),
         arrives=np.ones(len(grid)),
         awake=(minute >= habits.awake_from_min) & (minute < habits.awake_until_min),
     )

@@ -101,6 +101,7 @@ class Traits:
         clock_depth: Depth of the daily wave of insulin sensitivity.
         overdoses_at: Instants of further overdosed corrections.
         rescue_factor: Carbohydrate taken against a low, relative to the usual.
+        sensitivity_from: Instants from which on insulin's action is multiplied by a factor.
     """
 
     basal_factor: float
@@ -113,6 +114,7 @@ class Traits:
     clock_depth: float
     overdoses_at: tuple[pd.Timestamp, ...] = ()
     rescue_factor: float = 1.0
+    sensitivity_from: tuple[tuple[pd.Timestamp, float], ...] = ()
 
 
 def draw_traits(rng: np.random.Generator, habits: Habits) -> Traits:

@@ -50,10 +50,8 @@ def test_a_miss_that_is_always_the_same_is_found_and_put_right() -> None:
 def test_without_anything_read_nothing_is_changed() -> None:
     said = drawn()
     nothing = torch.full((COUNT, H), torch.nan)
-    for read, these in (
-        (nothing, said),
-        (nothing[:0], Said(*(x[:0] for x in vars(said).values()))),
-    ):
+    nobody = Said(*(each[:0] for each in vars(said).values()))
+    for read, these in ((nothing, said), (nothing[:0], nobody)):
         found = learnt(these, read, torch.zeros(len(read)), SETTINGS)
         assert torch.equal(found.coefficients_mg_dl, torch.zeros(H, 7))
         torch.testing.assert_close(found.widening, torch.ones(H))
@@ -110,8 +108,7 @@ def test_a_forecast_is_moved_by_what_is_missed_and_by_nothing_else(
     learnt_from = misses(twin, record, SETTINGS)
     assert learnt_from.coefficients_mg_dl.isfinite().all()
     plain = twin.forecast(twin.believe(record, members=5), horizon_min=120)
-    nothing = Misses(torch.zeros(H, 7), torch.ones(H))
-    same = twin.forecast(believe(twin, nothing, record, members=5), horizon_min=120)
+    same = twin.forecast(believe(twin, Misses.none(), record, members=5), horizon_min=120)
     assert torch.equal(plain.paths_mg_dl, same.paths_mg_dl)
     up = torch.zeros(H, 7)
     up[:, 0] = 10

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hybridtwin.review.review import review_night
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin
+from hybridtwin.review.review import review_night
 from hybridtwin.sensor_faults.doubt import doubt, doubtful, said, told, trusted
 from hybridtwin.sensor_faults.settings import FaultSettings
 from hybridtwin.units import MG_DL_PER_MMOL_L, to_mg_dl
