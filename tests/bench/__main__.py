@@ -9,10 +9,10 @@ import os
 import torch
 from rich.console import Console
 
-from tests.bench import hybrid_twin, personalise, review, service, virtual_patients
+from tests.bench import assimilation, hybrid_twin, personalise, review, service, virtual_patients
 from tests.bench.peers import CORES, ROOT
 
-SUBJECTS = (hybrid_twin, virtual_patients, personalise, review, service)
+SUBJECTS = (hybrid_twin, assimilation, virtual_patients, personalise, review, service)
 
 
 def main() -> None:
