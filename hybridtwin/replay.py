@@ -194,8 +194,9 @@ def _replay(
 ) -> None:
     """Run a record through time as a stream, and draw what was believed and forecast.
 
-    Experimental: the path of sensitivity has not been shown to be right, its band is too narrow,
-    and no other forecast uses it.
+    Experimental: on virtual people whose sensitivity falls by 30 % the path follows by two thirds
+    of it, so a change is larger than it looks. What forecasts of the person miss is learnt anew
+    every day, and put right in the forecasts drawn here.
     """
     record = read_person(source, participant)
     settings = (
@@ -216,7 +217,7 @@ def _replay(
         f"{record.profile.participant}: {len(moments)} hours replayed. Insulin sensitivity "
         f"(1 is usual): {first['median']:.2f} ({first['low']:.2f} to {first['high']:.2f}) on "
         f"{first['date']}, {last['median']:.2f} ({last['low']:.2f} to {last['high']:.2f}) on "
-        f"{last['date']}. Experimental: not shown to be right, and the band is too narrow.",
+        f"{last['date']}. Experimental: changes are larger than they look.",
         highlight=False,
         markup=False,
         soft_wrap=True,
