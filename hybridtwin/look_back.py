@@ -75,7 +75,8 @@ def _say(looked_for: Sequence[Pattern], settings: PatternSettings) -> None:
         if each.status == "unknown"
     ]
     lines.append(
-        f"A look at somebody without any pattern finds one in at most {settings.chance:.0%} of "
-        "cases."
+        f"Found is what chance makes in at most {settings.chance:.0%} of looks at a person, all "
+        "kinds taken together, as far as days are as the tests suppose; see the review-patterns "
+        "protocol for what they miss."
     )
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
