@@ -7,18 +7,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.params import Depends
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from hybridtwin.forecast import ForecastReport
 from hybridtwin.scenario import ScenarioReport, compare
 from hybridtwin.units import GlucoseUnit
-from serving import meters, page
+from serving import meters
 from serving.access.policy import Action
 from serving.history import check_times, present, to_record
 from serving.schema import ForecastRequest, ModelReport, ScenarioRequest
-from serving.state import TheGuest, TheModel, TheReview, TheSettings, TheTwin
+from serving.state import TheModel, TheReview, TheTwin
 from serving.tonight import Tonight, TonightReport, in_unit
+from serving.tonight_page import tonight_page
 
 Unit = Annotated[GlucoseUnit, Query(description="Unit of every glucose value in the answer.")]
 
@@ -101,13 +102,6 @@ def tonight(review: TheReview, unit: Unit = "mg/dL") -> TonightReport:
         unit=unit,
         patients=[in_unit(patient.risk, unit) for patient in found.patients],
     )
-
-
-def tonight_page(
-    review: TheReview, settings: TheSettings, guest: TheGuest, unit: Unit = "mg/dL"
-) -> Response:
-    """Tonight's list for people."""
-    return HTMLResponse(page.render(review, settings, unit, guest), headers=page.HEADERS)
 
 
 def chart(participant: str, review: TheReview, unit: Unit = "mg/dL") -> Response:

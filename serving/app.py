@@ -6,8 +6,8 @@ from fastapi import Depends, FastAPI
 from fastapi.params import Depends as Dependency
 from fastapi.staticfiles import StaticFiles
 
-from serving import api, page, sign_in
-from serving.access.door import require
+from serving import api, page, reading, sign_in
+from serving.access.door import require, visitor
 from serving.access.policy import Action
 from serving.description import DescribedApp, text
 from serving.problems import handle_problems
@@ -32,6 +32,7 @@ def create_app(stored: bool) -> FastAPI:
     handle_problems(app)
     app.mount("/static", StaticFiles(directory=page.HERE / "static"))  # the same for everyone
     app.include_router(api.router(_closed if stored else _open))
+    app.include_router(reading.router, dependencies=[Depends(visitor)] if stored else [])
     if stored:
         app.include_router(sign_in.router)
         for router in routes.ROUTERS:

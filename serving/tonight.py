@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import matplotlib as mpl
 import pandas as pd
@@ -20,11 +20,11 @@ from hybridtwin.record_files import load_record, record_folders
 from hybridtwin.registry import load_twin
 from hybridtwin.twin import Twin
 from hybridtwin.units import GlucoseUnit, from_mg_dl
+from serving.reader import UNITS
 from serving.settings import Settings
 
 Group = Literal["refused", "low", "watch", "quiet"]
 
-UNITS: Final[tuple[GlucoseUnit, ...]] = get_args(GlucoseUnit)
 _DIGITS: Final[dict[GlucoseUnit, int]] = {"mg/dL": 0, "mmol/L": 1}
 _CHART_IN: Final = (4.4, 4.0)  # small, so that its words can still be read on a phone
 _log = logging.getLogger(__name__)
@@ -124,11 +124,6 @@ def in_unit(risk: NightRisk, unit: GlucoseUnit) -> NightRisk:
         for name in ("median", "low")
     }
     return risk.model_copy(update={"nadir": risk.nadir.model_copy(update=depths)})
-
-
-def words(value: float, unit: GlucoseUnit) -> str:
-    """A glucose value as people read it."""
-    return f"{value:.{_DIGITS[unit]}f}"
 
 
 def _evening(records: Iterable[Record], now: datetime | None) -> pd.Timestamp:

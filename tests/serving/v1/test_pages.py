@@ -52,13 +52,13 @@ def _good_to_read(browser):
 
 
 def test_the_evening_of_a_clinician(browser, service, sqlite_site):
-    browser.get(f"{service}/?unit=mmol/L")
+    browser.get(f"{service}/?from=afar")
     assert browser.current_url.startswith(sqlite_site.issuer.url)
     _sign_in(browser, "dr-lee")
-    assert browser.current_url == f"{service}/?unit=mmol/L"
+    assert browser.current_url == f"{service}/?from=afar"
     _heading(browser, "Tonight’s list")
     assert "Signed in as Dr Mia Lee" in browser.find_element(By.CSS_SELECTOR, ".guest").text
-    assert "below 3.9 mmol/L" in browser.find_element(By.TAG_NAME, "main").text
+    assert "below 70 mg/dL" in browser.find_element(By.TAG_NAME, "main").text
     for width in (390, 1280):
         resize(browser, width)
         _good_to_read(browser)
