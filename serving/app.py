@@ -6,9 +6,10 @@ from fastapi import Depends, FastAPI
 from fastapi.params import Depends as Dependency
 from fastapi.staticfiles import StaticFiles
 
-from serving import api, page, reading, sign_in
+from serving import api, page, reading, sign_in, tonight_page
 from serving.access.door import require, visitor
 from serving.access.policy import Action
+from serving.clinic import routes as clinic_pages
 from serving.description import DescribedApp, text
 from serving.problems import handle_problems
 from serving.state import clinic
@@ -33,8 +34,11 @@ def create_app(stored: bool) -> FastAPI:
     app.mount("/static", StaticFiles(directory=page.HERE / "static"))  # the same for everyone
     app.include_router(api.router(_closed if stored else _open))
     app.include_router(reading.router, dependencies=[Depends(visitor)] if stored else [])
-    if stored:
+    if not stored:
+        app.include_router(tonight_page.router)
+    else:
         app.include_router(sign_in.router)
+        app.include_router(clinic_pages.router)
         for router in routes.ROUTERS:
             app.include_router(router)
     return app

@@ -15,16 +15,17 @@ from threading import Event, Thread
 from typing import Final
 
 import pandas as pd
+from sqlalchemy.orm import Session
 
 from hybridtwin.climatology import CLIMATOLOGY_DAYS
 from hybridtwin.errors import HistoryError, ModelError, TwinError
-from hybridtwin.night import review_night
 from hybridtwin.record import Record
 from hybridtwin.registry import personal_to_bytes
 from hybridtwin.twin import Twin
-from serving import imports
+from serving import evening, imports
 from serving.personal import record_and_twin
-from serving.store import audit, consents, issued, jobs, patients
+from serving.settings import Settings
+from serving.store import audit, issued, jobs
 from serving.store.errors import ConflictError, StoreError, UnknownError
 from serving.v1.belief import model_of, report_of
 from serving.v1.store import Store
@@ -32,7 +33,6 @@ from serving.v1.store import Store
 VERBS: Final = "hybridtwin.verbs"
 """Entry points of what another package can do with twins."""
 _WHEN_IDLE_S: Final = 1.0
-_PAGE: Final = 100
 _log = logging.getLogger(__name__)
 
 
@@ -45,17 +45,34 @@ class Work:
         population: The twin of those who have none of their own.
         job: What is to be done.
         worker: The process.
+        settings: What the deployment chose.
     """
 
     store: Store
     population: Twin
     job: jobs.Job
     worker: uuid.UUID
+    settings: Settings
 
     def keep(
-        self, patient: uuid.UUID, kind: issued.Kind, twin: Twin, content: bytes, total: int
+        self,
+        patient: uuid.UUID,
+        kind: issued.Kind,
+        twin: Twin,
+        content: bytes,
+        total: int,
+        also: Callable[[Session], None] | None = None,
     ) -> None:
-        """Keep one patient's result, say so, and write it down: all of it or nothing."""
+        """Keep one patient's result, say so, and write it down: all of it or nothing.
+
+        Args:
+            patient: Whose.
+            kind: What it is.
+            twin: What made it.
+            content: Its bytes.
+            total: How many patients the job is about.
+            also: What is kept with it.
+        """
         with self.store.database.session() as session:
             jobs.advance(session, self.job, self.worker, total, patient)
             with suppress(UnknownError):  # erased meanwhile
@@ -64,36 +81,13 @@ class Work:
                     hour = now.replace(minute=0, second=0, microsecond=0)
                     issued.thin(session, patient, hour)
                 issued.keep(session, self.store.vault, patient, kind, now, model_of(twin), content)
+                if also:
+                    also(session)
                 audit.append(session, self.job.actor, f"{kind}.keep", patient)
 
     def record(self, patient: uuid.UUID, days: int | None = None) -> tuple[Record, Twin]:
         """A patient's last days, or all, and their twin; see `record_and_twin`."""
         return record_and_twin(self.store, patient, self.population, datetime.now(UTC), days)
-
-
-def review(work: Work) -> Iterator[None]:
-    """The coming night of every patient of a clinic who consents to care."""
-    clinic, last = str(work.job.clinic), work.job.last
-    with work.store.database.reading() as session:
-        total = patients.count(session, clinic)
-    while True:
-        with work.store.database.reading() as session:
-            page = patients.in_clinic(session, clinic, last, _PAGE)
-            agree = {one for one in page if consents.may_use(session, one, "care")}
-        if not page:
-            return
-        for patient in page:
-            if patient in agree:
-                _review(work, patient, total)
-            last = patient
-            yield
-
-
-def _review(work: Work, patient: uuid.UUID, total: int) -> None:
-    with suppress(UnknownError):  # erased meanwhile
-        record, twin = work.record(patient, CLIMATOLOGY_DAYS)
-        risk = review_night(twin, record, pd.Timestamp.now("UTC")).risk
-        work.keep(patient, "review", twin, risk.model_dump_json().encode(), total)
 
 
 def personalise(work: Work) -> Iterator[None]:
@@ -109,6 +103,7 @@ def advance(work: Work) -> Iterator[None]:
     """What the twin holds true of a patient after new readings, if it can be said."""
     patient = _patient(work)
     record, twin = work.record(patient, CLIMATOLOGY_DAYS)
+    evening.keep_lately(work, patient, record)
     with suppress(HistoryError):  # too little is known yet, or all of it is old
         belief = twin.believe(record, pd.Timestamp.now("UTC"))
         work.keep(patient, "belief", twin, report_of(twin, belief).model_dump_json().encode(), 1)
@@ -128,12 +123,13 @@ def _patient(work: Work) -> uuid.UUID:
 
 KINDS: Final[Mapping[str, Callable[[Work], Iterator[None]]]] = {
     "advance": advance,
-    "review": review,
+    "review": evening.review,
+    "outcome": evening.outcome,
     "personalise": personalise,
     "import": read_in,
 }
 AT_ONCE: Final = ("advance",)
-LONG: Final = ("personalise", "review", "import")
+LONG: Final = ("personalise", "review", "outcome", "import")
 
 
 def verb(name: str) -> Callable[[Twin, Record], Twin]:
@@ -172,7 +168,11 @@ def run(work: Work, stopping: Event) -> None:
 
 
 def work_off(
-    store: Store, population: Callable[[], Twin], kinds: Sequence[str], stopping: Event
+    store: Store,
+    population: Callable[[], Twin],
+    kinds: Sequence[str],
+    stopping: Event,
+    settings: Settings,
 ) -> None:
     """Take job after job of these kinds until `stopping`, and give back what is in hand then."""
     worker = uuid.uuid4()
@@ -181,7 +181,7 @@ def work_off(
             with store.database.session() as session:
                 job = jobs.take(session, worker, kinds)
             if job:
-                run(Work(store, population(), job, worker), stopping)
+                run(Work(store, population(), job, worker, settings), stopping)
         except StoreError as error:
             _log.warning("jobs wait: %s", error)
             job = None
@@ -191,9 +191,11 @@ def work_off(
         jobs.give_back(session, worker)
 
 
-def start_working(store: Store, population: Callable[[], Twin]) -> Event:
+def start_working(store: Store, population: Callable[[], Twin], settings: Settings) -> Event:
     """Work jobs off in threads of this process; setting the event ends them."""
     stopping = Event()
     for kinds in (AT_ONCE, LONG):
-        Thread(target=work_off, args=(store, population, kinds, stopping), daemon=True).start()
+        Thread(
+            target=work_off, args=(store, population, kinds, stopping, settings), daemon=True
+        ).start()
     return stopping

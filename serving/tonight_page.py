@@ -2,18 +2,22 @@
 
 from concurrent.futures import Future
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
-from fastapi import Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from starlette.exceptions import HTTPException
 
 from hybridtwin.errors import TwinError
 from hybridtwin.glycemia.episodes import LOW_MG_DL, VERY_LOW_MG_DL
 from serving import page
+from serving.api import Unit, reviewed
 from serving.settings import Settings
 from serving.state import TheReview, TheSettings
 from serving.tonight import Group, Patient, Tonight
 
+router = APIRouter(include_in_schema=False)
 MARKS: Final[dict[Group, str]] = {"refused": "?", "low": "▼", "watch": "◆", "quiet": "●"}
 """The groups of the list, in its order."""
 
@@ -27,6 +31,7 @@ class Section:
     patients: list[Patient]
 
 
+@router.get("/")
 def tonight_page(request: Request, review: TheReview, settings: TheSettings) -> Response:
     """Tonight's list for people, in whatever state the review is."""
     template, said = state_of(review, settings)
@@ -57,3 +62,13 @@ def state_of(review: Future[Tonight] | None, settings: Settings) -> tuple[str, d
         "low_mg_dl": LOW_MG_DL,
         "very_low_mg_dl": VERY_LOW_MG_DL,
     }
+
+
+@router.get("/tonight/{participant}.svg")
+def chart(participant: str, review: TheReview, unit: Unit = "mg/dL") -> Response:
+    """The picture of one patient's night."""
+    for patient in reviewed(review).patients:
+        if patient.risk.participant == participant and unit in patient.charts:
+            headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+            return Response(patient.charts[unit].svg, headers=headers, media_type="image/svg+xml")
+    raise HTTPException(HTTPStatus.NOT_FOUND)
