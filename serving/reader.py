@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, get_args
+from zoneinfo import ZoneInfo
 
-import pandas as pd
-from babel.dates import format_datetime
-from babel.numbers import format_decimal
+from babel.dates import format_date, format_skeleton
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
@@ -17,8 +16,7 @@ Clock = Literal["24 h", "12 h"]
 COOKIE: Final = "hybridtwin-reading"
 UNITS: Final[tuple[GlucoseUnit, ...]] = get_args(GlucoseUnit)
 CLOCKS: Final[tuple[Clock, ...]] = get_args(Clock)
-_PATTERN: Final[dict[GlucoseUnit, str]] = {"mg/dL": "0", "mmol/L": "0.0"}
-_TIME: Final[dict[Clock, str]] = {"24 h": "HH:mm", "12 h": "h:mm a"}
+_DIGITS: Final[dict[GlucoseUnit, int]] = {"mg/dL": 0, "mmol/L": 1}
 
 
 @dataclass(frozen=True)
@@ -39,13 +37,14 @@ class Reader:
         """A message of the catalogue in their language."""
         return translations(self.language).gettext(message)
 
-    def number(self, value: float, pattern: str = "0") -> str:
-        """A number, in a pattern such as 0.0."""
-        return format_decimal(value, pattern, LANGUAGES[self.language])
+    def number(self, value: float, digits: int = 0) -> str:
+        """A number with so many decimals."""
+        point = LANGUAGES[self.language].number_symbols["latn"]["decimal"]
+        return f"{value:.{digits}f}".replace(".", str(point))
 
     def glucose(self, mg_dl: float) -> str:
         """A glucose value, without its unit."""
-        return self.number(from_mg_dl(mg_dl, self.unit), _PATTERN[self.unit])
+        return self.number(from_mg_dl(mg_dl, self.unit), _DIGITS[self.unit])
 
     def percent(self, probability: float) -> str:
         """A probability: never quite 0 or 100 %."""
@@ -57,19 +56,28 @@ class Reader:
 
     def time(self, time: datetime, zone: str) -> str:
         """An instant as the clock in a zone shows it."""
-        return self._dated(time, zone, _TIME[self.clock])
+        return self._clock(time.astimezone(ZoneInfo(zone)))
 
     def o_clock(self, hour: int) -> str:
         """A full hour, 0 to 23."""
-        return self._dated(datetime(2000, 1, 1, hour, tzinfo=UTC), "UTC", _TIME[self.clock])
+        return self._clock(datetime(2000, 1, 1, hour, tzinfo=UTC))
+
+    def _clock(self, local: datetime) -> str:
+        if self.clock == "24 h":
+            return f"{local:%H:%M}"
+        half = "am" if local.hour < 12 else "pm"
+        named = LANGUAGES[self.language].day_periods["format"]["abbreviated"][half]
+        return f"{local.hour % 12 or 12}:{local:%M}\N{NO-BREAK SPACE}{named}"
 
     def day(self, time: datetime, zone: str) -> str:
         """Its weekday and date, in full."""
-        return self._dated(time, zone, "full_date")
+        locale = LANGUAGES[self.language]
+        return format_date(time.astimezone(ZoneInfo(zone)), "full", locale)
 
     def short_day(self, time: datetime, zone: str) -> str:
         """Its weekday, day and month, such as Sat 31 Jan."""
-        return self._dated(time, zone, "short_date")
+        local = time.astimezone(ZoneInfo(zone))
+        return format_skeleton("MMMEd", local, locale=LANGUAGES[self.language])
 
     def span(self, minutes: float) -> str:
         """How long, such as 2 h 55 min."""
@@ -80,15 +88,6 @@ class Reader:
         if hours < 24:
             return f"{hours}\N{NO-BREAK SPACE}h {rest}\N{NO-BREAK SPACE}min"
         return f"{hours // 24}\N{NO-BREAK SPACE}d {hours % 24}\N{NO-BREAK SPACE}h"
-
-    def _dated(self, time: datetime, zone: str, form: str) -> str:
-        locale = LANGUAGES[self.language]
-        if form == "full_date":
-            form = str(locale.date_formats["full"])
-        elif form == "short_date":
-            form = str(locale.datetime_skeletons["MMMEd"])
-        local = pd.Timestamp(time).tz_convert(zone).to_pydatetime()
-        return format_datetime(local, form, locale=locale)
 
     def as_cookie(self) -> str:
         """What they chose, as a cookie's value."""

@@ -27,7 +27,7 @@ from serving.v1.schema import Clinic
 from serving.v1.store import TheStore
 
 router = APIRouter(include_in_schema=False)
-SHOWN: Final = 40
+SHOWN: Final = 30
 """So many of a group are shown at first."""
 SNOOZE_H: Final = (12, 24, 72, 168)
 _MARKS: Final = {

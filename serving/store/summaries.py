@@ -91,10 +91,10 @@ def of_clinics(
         found[one][part] = unseal(keys[one], sealed, _TABLE, one, part)
     people = select(PatientRow.id, PatientRow.clinic, PatientRow.sealed)
     summaries = []
-    for one, clinic, sealed in session.execute(people.where(PatientRow.id.in_(within))):
-        said = json.loads(unseal(keys[one], sealed, "patients", one))
+    for one, clinic, about in session.execute(people.where(PatientRow.id.in_(within))):
+        said = json.loads(unseal(keys[one], about or b"", "patients", one))
         summaries.append(
-            Summary(one, clinic, said["name"], said["profile"], found[one], times[one])
+            Summary(one, str(clinic), said["name"], said["profile"], found[one], times[one])
         )
     return summaries
 
@@ -105,7 +105,7 @@ def clinics(session: Session) -> list[str]:
     return [str(clinic) for clinic in session.scalars(found.order_by(PatientRow.clinic))]
 
 
-def _agreeing(clinics: Collection[str]) -> Select[tuple[uuid.UUID]]:
+def _agreeing(clinics: Collection[str]) -> Select[uuid.UUID]:
     return (
         select(PatientRow.id)
         .join(ConsentRow, ConsentRow.patient_id == PatientRow.id)

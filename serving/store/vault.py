@@ -120,7 +120,7 @@ def person_key(session: Session, vault: Vault, patient_id: uuid.UUID) -> bytes:
 
 
 def person_keys(
-    session: Session, vault: Vault, patient_ids: Select[tuple[uuid.UUID]]
+    session: Session, vault: Vault, patient_ids: Select[uuid.UUID]
 ) -> dict[uuid.UUID, bytes]:
     """The data keys of many people, in one query; none for those whose key is gone.
 

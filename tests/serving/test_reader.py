@@ -26,7 +26,7 @@ def _sent(cookie="", language=""):
         (Reader("en", "mg/dL", "24 h"), ("71", "21:05", DAY, "06:00")),
         (
             Reader("en", "mmol/L", "12 h"),
-            ("3.9", "9:05 pm", DAY, "6:00 am"),
+            ("3.9", "9:05\xa0pm", DAY, "6:00\xa0am"),
         ),
         (Reader("de", "mmol/L", "24 h"), ("3,9", "21:05", "Samstag, 31. Januar 2026", "06:00")),
     ],
