@@ -33,7 +33,6 @@ _SETTLED: Final = timedelta(minutes=30)
 """How long after a night readings may still come before it is judged."""
 _REVISED_DAYS: Final = 3
 """For how long a night is judged anew, for readings that came late."""
-_NIGHTS_KEPT: Final = 90
 _log = logging.getLogger(__name__)
 
 
@@ -176,7 +175,7 @@ def _judge(work: "Work", one: Summary, total: int) -> None:
                 nights[judged.end] = judged
         if not nights:
             return
-        kept = summary.Nights(nights=[nights[key] for key in sorted(nights)][-_NIGHTS_KEPT:])
+        kept = summary.Nights(nights=[nights[key] for key in sorted(nights)][-summary.PAST_DAYS :])
         _put(session, work, one.id, "nights", end.to_pydatetime(), kept)
         _put(session, work, one.id, "morning", end.to_pydatetime(), kept.nights[-1])
         audit.append(session, work.job.actor, "outcome.keep", one.id)

@@ -18,7 +18,7 @@ from serving.access.policy import Action
 from serving.access.relations import Relation
 from serving.clinic import drawing, panel
 from serving.clinic.figures import figures
-from serving.clinic.summary import Nights, reasons_of
+from serving.clinic.summary import PAST_DAYS, Nights, reasons_of
 from serving.evening import ACTOR
 from serving.state import TheSettings
 from serving.store import follow_ups, jobs, patients, summaries
@@ -40,7 +40,6 @@ _MARKS: Final = {
     "well": "●",
     "snoozed": "–",
 }
-_PAST_DAYS: Final = 28
 
 
 def _of_own_clinics(action: Action) -> Any:
@@ -127,12 +126,12 @@ def read_nights(
     clinics = sorted(permission.caller.clinics)
     with permission.reading() as session:
         people = summaries.of_clinics(session, permission.vault, clinics, ["nights"])
-    since = datetime.now(UTC) - timedelta(days=_PAST_DAYS)
+    since = datetime.now(UTC) - timedelta(days=PAST_DAYS)
     kept = [Nights.model_validate_json(one.parts["nights"]) for one in people if one.parts]
     nights = [night for one in kept for night in one.nights if night.end >= since]
     found = figures(nights, settings.likely_low)
     return page.answer(
-        request, "nights.html", figures=found, days=_PAST_DAYS, settings=settings, clinics=clinics
+        request, "nights.html", figures=found, days=PAST_DAYS, settings=settings, clinics=clinics
     )
 
 

@@ -19,6 +19,8 @@ from hybridtwin.units import STEP_MIN
 from serving.clinic import drawing
 
 RECENT_DAYS: Final = 7
+PAST_DAYS: Final = 28
+"""How far back the clinic looks at its forecasts."""
 RATE_OVER_MIN: Final = 30
 """Over how long a change is read off the trace."""
 COVERED_LEAST: Final = 0.7
