@@ -8,7 +8,7 @@ READY := .venv/.ready
 DEMO := demo/.made-$(shell date +%F)
 TORCH := torch==2.13.0
 
-.PHONY: help setup browser postgres clocks test ray lint demo bench lock clean
+.PHONY: help setup browser postgres clocks test ray lint text demo bench lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make lint    lint and types alone"
 	@echo "make ray     tests of a panel's work over Ray, with the extra hybridtwin[ray]"
 	@echo "make setup   the environment in .venv alone"
+	@echo "make text    the catalogues of the pages' text, after a change of it"
 	@echo "make bench   speeds beside those of peers, into bench.json"
 	@echo "make lock    write constraints.txt anew, with the newest versions"
 	@echo "make clean   remove .venv, demo and caches"
@@ -75,6 +76,11 @@ $(DEMO): hybridtwin/data/population/twin.json | $(READY)
 	$(BIN)/hybridtwin clinic --out demo
 	$(BIN)/hybridtwin personalise --records demo/records --out demo/twins --no-log
 	touch $@
+
+# What is left without a translation afterwards fails a test.
+text: $(READY)
+	$(BIN)/pybabel -q extract -F serving/text/extract.cfg --no-location --sort-output -o build/text.pot serving
+	$(BIN)/pybabel -q update -D serving -i build/text.pot -l de -o serving/text/de.po --no-fuzzy-matching --ignore-obsolete --omit-header -w 96
 
 bench: $(READY) .venv-bench/.ready
 	$(BIN)/python -m tests.bench

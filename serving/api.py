@@ -7,17 +7,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.params import Depends
-from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
 from hybridtwin.forecast import ForecastReport
 from hybridtwin.scenario import ScenarioReport, compare
 from hybridtwin.units import GlucoseUnit
-from serving import meters, page
+from serving import meters
 from serving.access.policy import Action
 from serving.history import check_times, present, to_record
 from serving.schema import ForecastRequest, ModelReport, ScenarioRequest
-from serving.state import TheGuest, TheModel, TheReview, TheSettings, TheTwin
+from serving.state import TheModel, TheReview, TheTwin
 from serving.tonight import Tonight, TonightReport
 
 Unit = Annotated[GlucoseUnit, Query(description="Unit of every glucose value in the answer.")]
@@ -52,9 +51,7 @@ def router(guard: Callable[[Action], Sequence[Depends]]) -> APIRouter:
         summary="Who is heading for a low?",
         tags=["clinic"],
     )(tonight)
-    found.get("/", dependencies=seen, include_in_schema=False)(tonight_page)
     found.get("/metrics", include_in_schema=False)(meters.figures)
-    found.get("/tonight/{participant}.svg", dependencies=seen, include_in_schema=False)(chart)
     return found
 
 
@@ -85,7 +82,12 @@ def model(twin: TheModel) -> ModelReport:
     )
 
 
-def _reviewed(review: Future[Tonight] | None) -> Tonight:
+def reviewed(review: Future[Tonight] | None) -> Tonight:
+    """The clinic's review, once it is done.
+
+    Raises:
+        HTTPException: 404 where there is no clinic, 503 until then.
+    """
     if review is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     if not review.done():
@@ -95,25 +97,9 @@ def _reviewed(review: Future[Tonight] | None) -> Tonight:
 
 def tonight(review: TheReview, unit: Unit = "mg/dL") -> TonightReport:
     """The coming night of every patient of the clinic, those who need attention first."""
-    found = _reviewed(review)
+    found = reviewed(review)
     return TonightReport(
         now=found.now.to_pydatetime(),
         unit=unit,
         patients=[patient.risk.in_unit(unit) for patient in found.patients],
     )
-
-
-def tonight_page(
-    review: TheReview, settings: TheSettings, guest: TheGuest, unit: Unit = "mg/dL"
-) -> Response:
-    """Tonight's list for people."""
-    return HTMLResponse(page.render(review, settings, unit, guest), headers=page.HEADERS)
-
-
-def chart(participant: str, review: TheReview, unit: Unit = "mg/dL") -> Response:
-    """The picture of one patient's night."""
-    for patient in _reviewed(review).patients:
-        if patient.risk.participant == participant and unit in patient.charts:
-            headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-            return Response(patient.charts[unit].svg, headers=headers, media_type="image/svg+xml")
-    raise HTTPException(HTTPStatus.NOT_FOUND)

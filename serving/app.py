@@ -6,9 +6,10 @@ from fastapi import Depends, FastAPI
 from fastapi.params import Depends as Dependency
 from fastapi.staticfiles import StaticFiles
 
-from serving import api, page, sign_in
-from serving.access.door import require
+from serving import api, page, reading, sign_in, tonight_page
+from serving.access.door import require, visitor
 from serving.access.policy import Action
+from serving.clinic import routes as clinic_pages
 from serving.description import DescribedApp, text
 from serving.problems import handle_problems
 from serving.state import clinic
@@ -32,8 +33,12 @@ def create_app(stored: bool) -> FastAPI:
     handle_problems(app)
     app.mount("/static", StaticFiles(directory=page.HERE / "static"))  # the same for everyone
     app.include_router(api.router(_closed if stored else _open))
-    if stored:
+    app.include_router(reading.router, dependencies=[Depends(visitor)] if stored else [])
+    if not stored:
+        app.include_router(tonight_page.router)
+    else:
         app.include_router(sign_in.router)
+        app.include_router(clinic_pages.router)
         for router in routes.ROUTERS:
             app.include_router(router)
     return app

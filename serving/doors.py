@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.problems import http_problem
-from serving.schema import MAX_BODY_BYTES, MAX_IMPORT_BYTES
+from serving.schema import MAX_BODY_BYTES, MAX_FORM_BYTES, MAX_IMPORT_BYTES
 
 _log = logging.getLogger(__name__)
 _IMPORT: Final = re.compile(r"/v1/patients/[^/]+/imports")
@@ -56,7 +56,9 @@ def _taken(path: str) -> tuple[str, int]:
     """Of which type a path takes bodies, and of how many bytes at most."""
     if _IMPORT.fullmatch(path):
         return "application/octet-stream", MAX_IMPORT_BYTES
-    return "application/json", MAX_BODY_BYTES
+    if path.startswith("/v1/"):
+        return "application/json", MAX_BODY_BYTES
+    return "application/x-www-form-urlencoded", MAX_FORM_BYTES
 
 
 def _refusal(headers: Headers, media_type: str, most_bytes: int) -> int | None:

@@ -15,17 +15,17 @@ from threading import Event, Thread
 from typing import Final
 
 import pandas as pd
+from sqlalchemy.orm import Session
 
 from hybridtwin.climatology import CLIMATOLOGY_DAYS
-from hybridtwin.errors import HistoryError, ModelError, RecordError, TwinError
-from hybridtwin.panel import for_each
+from hybridtwin.errors import HistoryError, ModelError, TwinError
 from hybridtwin.record import Record
 from hybridtwin.registry import personal_to_bytes
-from hybridtwin.review.review import NightReview, refusal, review_night
 from hybridtwin.twin import Twin
-from serving import imports
+from serving import evening, imports
 from serving.personal import record_and_twin
-from serving.store import audit, consents, issued, jobs, patients
+from serving.settings import Settings
+from serving.store import audit, issued, jobs
 from serving.store.errors import ConflictError, StoreError, UnknownError
 from serving.v1.belief import model_of, report_of
 from serving.v1.store import Store
@@ -33,7 +33,6 @@ from serving.v1.store import Store
 VERBS: Final = "hybridtwin.verbs"
 """Entry points of what another package can do with twins."""
 _WHEN_IDLE_S: Final = 1.0
-_PAGE: Final = 100
 _SIGNS: Final = 4
 """Signs of life in the time after which a silent process is taken for dead."""
 _log = logging.getLogger(__name__)
@@ -48,17 +47,32 @@ class Work:
         population: The twin of those who have none of their own.
         job: What is to be done.
         worker: The process.
+        settings: What the deployment chose.
     """
 
     store: Store
     population: Twin
     job: jobs.Job
     worker: uuid.UUID
+    settings: Settings
 
     def keep(
-        self, patient: uuid.UUID, twin: Twin, results: Mapping[issued.Kind, bytes], total: int
+        self,
+        patient: uuid.UUID,
+        twin: Twin,
+        results: Mapping[issued.Kind, bytes],
+        total: int,
+        also: Callable[[Session], None] | None = None,
     ) -> None:
-        """Keep one patient's results, say so, and write it down: all of it or nothing."""
+        """Keep one patient's results, say so, and write it down: all of it or nothing.
+
+        Args:
+            patient: Whose.
+            twin: What made them.
+            results: Their bytes by kind.
+            total: How many patients the job is about.
+            also: What is kept with them.
+        """
         with self.store.database.session() as session:
             jobs.advance(session, self.job, self.worker, total, patient)
             with suppress(UnknownError):  # erased meanwhile
@@ -68,78 +82,14 @@ class Work:
                         hour = now.replace(minute=0, second=0, microsecond=0)
                         issued.thin(session, patient, hour)
                     issued.keep(session, vault, patient, kind, now, model_of(twin), content)
+                if also:
+                    also(session)
                 for kind in results:
                     audit.append(session, self.job.actor, f"{kind}.keep", patient)
 
     def record(self, patient: uuid.UUID, days: int | None = None) -> tuple[Record, Twin]:
         """A patient's last days, or all, and their twin; see `record_and_twin`."""
         return record_and_twin(self.store, patient, self.population, datetime.now(UTC), days)
-
-
-def review(work: Work) -> Iterator[None]:
-    """The coming night of every patient of a clinic who consents to care."""
-    clinic = str(work.job.clinic)
-    with work.store.database.reading() as session:
-        total = patients.count(session, clinic)
-    for evening, results in for_each(_night, _evenings(work, clinic)):
-        with suppress(UnknownError):  # erased meanwhile
-            work.keep(evening.patient, evening.twin, results, total)
-        yield
-
-
-@dataclass(frozen=True)
-class _Evening:
-    """What a night is judged by; a record that cannot be made is the reason why not."""
-
-    patient: uuid.UUID
-    known: Record | RecordError
-    twin: Twin
-    now: pd.Timestamp
-
-
-def _night(evening: _Evening) -> dict[issued.Kind, bytes]:
-    found = _reviewed(evening)
-    results: dict[issued.Kind, bytes] = {"review": found.risk.model_dump_json().encode()}
-    if found.forecast:
-        results["forecast"] = found.forecast.report().model_dump_json().encode()
-    return results
-
-
-def _reviewed(evening: _Evening) -> NightReview:
-    problem = evening.known
-    if isinstance(problem, Record):
-        try:
-            return review_night(evening.twin, problem, evening.now)
-        except RecordError as error:  # one patient's rows must not hide the others
-            problem = error
-    return refusal(str(evening.patient), str(problem))
-
-
-def _evenings(work: Work, clinic: str) -> Iterator[_Evening]:
-    """Of every patient who consents, in pages, behind the last who is done."""
-    last = work.job.last
-    while True:
-        with work.store.database.reading() as session:
-            page = patients.in_clinic(session, clinic, last, _PAGE)
-        if not page:
-            return
-        for patient in page:
-            with suppress(UnknownError):  # erased meanwhile
-                yield from _evening(work, patient)
-        last = page[-1]
-
-
-def _evening(work: Work, patient: uuid.UUID) -> Iterator[_Evening]:
-    with work.store.database.reading() as session:
-        if not consents.may_use(session, patient, "care"):
-            return
-    now = pd.Timestamp.now("UTC")
-    try:
-        record, twin = work.record(patient, CLIMATOLOGY_DAYS)
-    except RecordError as error:
-        yield _Evening(patient, error, work.population, now)
-    else:
-        yield _Evening(patient, record, twin, now)
 
 
 def personalise(work: Work) -> Iterator[None]:
@@ -155,6 +105,7 @@ def advance(work: Work) -> Iterator[None]:
     """What the twin holds true of a patient after new readings, if it can be said."""
     patient = _patient(work)
     record, twin = work.record(patient, CLIMATOLOGY_DAYS)
+    evening.keep_lately(work, patient, record)
     with suppress(HistoryError):  # too little is known yet, or all of it is old
         belief = twin.believe(record, pd.Timestamp.now("UTC"))
         said = report_of(twin, belief).model_dump_json().encode()
@@ -175,12 +126,13 @@ def _patient(work: Work) -> uuid.UUID:
 
 KINDS: Final[Mapping[str, Callable[[Work], Iterator[None]]]] = {
     "advance": advance,
-    "review": review,
+    "review": evening.review,
+    "outcome": evening.outcome,
     "personalise": personalise,
     "import": read_in,
 }
 AT_ONCE: Final = ("advance",)
-LONG: Final = ("personalise", "review", "import")
+LONG: Final = ("personalise", "review", "outcome", "import")
 
 
 def verb(name: str) -> Callable[[Twin, Record], Twin]:
@@ -239,7 +191,11 @@ def _alive(work: Work) -> Iterator[None]:
 
 
 def work_off(
-    store: Store, population: Callable[[], Twin], kinds: Sequence[str], stopping: Event
+    store: Store,
+    population: Callable[[], Twin],
+    kinds: Sequence[str],
+    stopping: Event,
+    settings: Settings,
 ) -> None:
     """Take job after job of these kinds until `stopping`, and give back what is in hand then."""
     worker = uuid.uuid4()
@@ -248,7 +204,7 @@ def work_off(
             with store.database.session() as session:
                 job = jobs.take(session, worker, kinds)
             if job:
-                run(Work(store, population(), job, worker), stopping)
+                run(Work(store, population(), job, worker, settings), stopping)
         except StoreError as error:
             _log.warning("jobs wait: %s", error)
             job = None
@@ -258,9 +214,11 @@ def work_off(
         jobs.give_back(session, worker)
 
 
-def start_working(store: Store, population: Callable[[], Twin]) -> Event:
+def start_working(store: Store, population: Callable[[], Twin], settings: Settings) -> Event:
     """Work jobs off in threads of this process; setting the event ends them."""
     stopping = Event()
     for kinds in (AT_ONCE, LONG):
-        Thread(target=work_off, args=(store, population, kinds, stopping), daemon=True).start()
+        Thread(
+            target=work_off, args=(store, population, kinds, stopping, settings), daemon=True
+        ).start()
     return stopping

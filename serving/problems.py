@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from hybridtwin.errors import Problem, TwinError
@@ -142,8 +142,9 @@ def _http_error(request: Request, error: Exception) -> Response:
         headers |= {"Allow": ", ".join(sorted(map(str.upper, operations)))} if operations else {}
     guest = guest_of(request)
     if guest and guest.kind == "session" and is_navigation(request):  # a person is reading
-        text = page.refusal(error.status_code, guest, request.url.path)
-        return HTMLResponse(text, error.status_code, headers | page.HEADERS)
+        shown = page.refusal(request, error.status_code)
+        shown.headers.update(headers)
+        return shown
     return http_problem(error.status_code, request.url.path, headers)
 
 

@@ -17,6 +17,7 @@ MAX_RARE: Final = 10 * MAX_DAYS
 MAX_PLANS: Final = 8
 MAX_BODY_BYTES: Final = 8 * 2**20
 MAX_IMPORT_BYTES: Final = 16 * 2**20
+MAX_FORM_BYTES: Final = 64 * 2**10
 MAX_UNPACKED_BYTES: Final = 64 * 2**20
 
 

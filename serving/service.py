@@ -17,6 +17,7 @@ from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN
 from serving.app import create_app
 from serving.doors import guarded, readable
+from serving.evening import start_evenings
 from serving.jobs import start_working
 from serving.meters import measured
 from serving.settings import from_environment
@@ -46,7 +47,8 @@ class HybridTwin:
         app.state.settings = settings
         app.state.twin, app.state.turn = twin, Semaphore(1)
         if settings.database is not None:
-            app.state.working = start_working(app.state.store, lambda: app.state.twin)
+            app.state.working = start_working(app.state.store, lambda: app.state.twin, settings)
+            start_evenings(app.state.store, settings, app.state.working)
         if settings.compiled:
             Thread(target=_compile, args=(twin,), daemon=True).start()
         app.state.review = settings.clinic and ThreadPoolExecutor(1).submit(

@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -29,6 +29,10 @@ def _from_json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
+def _unless_off(value: Any) -> Any:
+    return None if value == "off" else value
+
+
 class Settings(BaseModel):
     """Settings of the service; each field is the variable HYBRIDTWIN_<NAME>."""
 
@@ -51,6 +55,17 @@ class Settings(BaseModel):
     )
     watch: float = Field(
         0.2, ge=0, le=1, description="From this probability of a low on, a night is to be watched."
+    )
+    very_low: float = Field(
+        0.2, ge=0, le=1, description="From this probability of a very low on, it comes first."
+    )
+    recent_lows: int = Field(
+        4, ge=1, description="From so many lows in a week on, or one very low, a patient is listed."
+    )
+    evening: Annotated[time | None, BeforeValidator(_unless_off)] = Field(
+        time(21),
+        description="From this time on, where the patient lives, the coming night is reviewed; off "
+        "if only on demand.",
     )
 
     compiled: bool = Field(
@@ -133,7 +148,10 @@ class Settings(BaseModel):
 
     def as_environment(self) -> dict[str, str]:
         """The variables that give these settings."""
-        return {PREFIX + name.upper(): _as_text(value) for name, value in self if value is not None}
+        found = {
+            PREFIX + name.upper(): _as_text(value) for name, value in self if value is not None
+        }
+        return found if self.evening else found | {PREFIX + "EVENING": "off"}
 
 
 def _as_text(value: object) -> str:

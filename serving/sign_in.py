@@ -1,10 +1,10 @@
 """Signing in and out by a browser: where people are sent, and where they come back."""
 
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from serving import page
@@ -30,13 +30,18 @@ _TheBrowsers = Annotated[Browsers, Depends(_browsers)]
 
 
 @router.get("/sign-in")
-def sign_in(browsers: _TheBrowsers, _: _TheVisitor, next: str = "/") -> Response:  # noqa: A002
+def sign_in(
+    request: Request,
+    browsers: _TheBrowsers,
+    _: _TheVisitor,
+    next: str = "/",  # noqa: A002
+) -> Response:
     """To the issuer, which knows how to come back."""
     attempt = Attempt(target=own_path(next))
     try:
         answer = _to(browsers.client.page(attempt))
     except IssuerAway:
-        return _failed(HTTPStatus.SERVICE_UNAVAILABLE)
+        return _failed(request, HTTPStatus.SERVICE_UNAVAILABLE)
     kept = attempt.model_dump_json().encode().hex()
     browsers.set(answer, browsers.attempt_cookie(attempt.state), kept, ATTEMPT_S)
     return answer
@@ -52,9 +57,9 @@ def signed_in(request: Request, browsers: _TheBrowsers, visitor: _TheVisitor) ->
         answer = _enter(request, browsers, attempt)
     except Refused:
         browsers.refused(visitor.subject)
-        answer = _failed(HTTPStatus.FORBIDDEN)
+        answer = _failed(request, HTTPStatus.FORBIDDEN)
     except IssuerAway:
-        answer = _failed(HTTPStatus.SERVICE_UNAVAILABLE)
+        answer = _failed(request, HTTPStatus.SERVICE_UNAVAILABLE)
     if attempt is not None:
         browsers.set(answer, browsers.attempt_cookie(attempt.state), "", 0)
     return answer
@@ -70,15 +75,15 @@ def sign_out(request: Request, browsers: _TheBrowsers, _: _TheVisitor) -> Respon
     browsers.end(request.cookies[browsers.cookie])
     onward = browsers.client.sign_out_page(browsers.url + SIGNED_OUT)
     # No redirect: a page's policy would have to allow wherever its form may lead in the end.
-    answer = _page("signed_out.html", onward=onward)
+    answer = page.answer(request, "signed_out.html", onward=onward)
     browsers.set(answer, browsers.cookie, "", 0)
     return answer
 
 
 @router.get(SIGNED_OUT)
-def signed_out(browsers: _TheBrowsers, _: _TheVisitor) -> Response:
+def signed_out(request: Request, browsers: _TheBrowsers, _: _TheVisitor) -> Response:
     """That it is over, and where to begin again."""
-    return _page("signed_out.html", onward=None)
+    return page.answer(request, "signed_out.html", onward=None)
 
 
 def _enter(request: Request, browsers: Browsers, attempt: Attempt) -> Response:
@@ -95,7 +100,7 @@ def _enter(request: Request, browsers: Browsers, attempt: Attempt) -> Response:
     if not who.roles:
         browsers.refused(who.subject)
         onward = browsers.client.sign_out_page(browsers.url + SIGNED_OUT)
-        return _failed(HTTPStatus.FORBIDDEN, who, onward)
+        return _failed(request, HTTPStatus.FORBIDDEN, who, onward)
     browsers.end(request.cookies.get(browsers.cookie, ""))
     answer = _to(own_path(attempt.target))
     browsers.set(answer, browsers.cookie, browsers.begin(who))
@@ -106,10 +111,8 @@ def _to(address: str) -> Response:
     return RedirectResponse(address, HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
 
 
-def _failed(status: HTTPStatus, who: Caller | None = None, onward: str | None = None) -> Response:
+def _failed(
+    request: Request, status: HTTPStatus, who: Caller | None = None, onward: str | None = None
+) -> Response:
     away = status is HTTPStatus.SERVICE_UNAVAILABLE
-    return _page("sign_in_failed.html", status, away=away, who=who, onward=onward)
-
-
-def _page(template: str, status: HTTPStatus = HTTPStatus.OK, **said: Any) -> Response:
-    return HTMLResponse(page.plain(template, **said), status, page.HEADERS)
+    return page.answer(request, "sign_in_failed.html", status, away=away, who=who, onward=onward)

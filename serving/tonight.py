@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import matplotlib as mpl
 import pandas as pd
@@ -20,12 +20,11 @@ from hybridtwin.registry import load_twin
 from hybridtwin.review.review import NightReview, NightRisk, by_attention, refusal, review_night
 from hybridtwin.twin import Twin
 from hybridtwin.units import GlucoseUnit
+from serving.reader import UNITS
 from serving.settings import Settings
 
 Group = Literal["refused", "low", "watch", "quiet"]
 
-UNITS: Final[tuple[GlucoseUnit, ...]] = get_args(GlucoseUnit)
-_DIGITS: Final[dict[GlucoseUnit, int]] = {"mg/dL": 0, "mmol/L": 1}
 _CHART_IN: Final = (4.4, 4.0)  # small, so that its words can still be read on a phone
 _log = logging.getLogger(__name__)
 
@@ -113,11 +112,6 @@ def group_of(risk: NightRisk, settings: Settings) -> Group:
     if risk.events.below_70 >= settings.watch or risk.trust.level == "low":
         return "watch"
     return "quiet"
-
-
-def words(value: float, unit: GlucoseUnit) -> str:
-    """A glucose value as people read it."""
-    return f"{value:.{_DIGITS[unit]}f}"
 
 
 def _evening(records: Iterable[Record], now: datetime | None) -> pd.Timestamp:

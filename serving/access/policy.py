@@ -34,6 +34,13 @@ class Action(StrEnum):
     JOB_START = "job.start"
     JOB_READ = "job.read"
     TONIGHT_READ = "tonight.read"
+    PANEL_READ = "panel.read"
+    FOLLOW_UP_READ = "follow_up.read"
+    FOLLOW_UP_ACKNOWLEDGE = "follow_up.acknowledge"
+    FOLLOW_UP_COMMENT = "follow_up.comment"
+    FOLLOW_UP_ASSIGN = "follow_up.assign"
+    FOLLOW_UP_SNOOZE = "follow_up.snooze"
+    FOLLOW_UP_TAG = "follow_up.tag"
     TWIN_FORECAST = "twin.forecast"
     TWIN_SCENARIO = "twin.scenario"
     MODEL_READ = "model.read"
@@ -86,6 +93,13 @@ TABLE: Final[Mapping[Action, tuple[Relation | None, ...]]] = MappingProxyType({
     Action.JOB_START:             (_OWN,    _WRITE,  _WRITE,  _CLINIC,   _NO,    _NO),
     Action.JOB_READ:              (_OWN,    _WRITE,  _WRITE,  _CLINIC,   _NO,    _NO),
     Action.TONIGHT_READ:          (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
+    Action.PANEL_READ:            (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
+    Action.FOLLOW_UP_READ:        (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
+    Action.FOLLOW_UP_ACKNOWLEDGE: (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
+    Action.FOLLOW_UP_COMMENT:     (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
+    Action.FOLLOW_UP_ASSIGN:      (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
+    Action.FOLLOW_UP_SNOOZE:      (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
+    Action.FOLLOW_UP_TAG:         (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
     Action.TWIN_FORECAST:         (_ANY,    _ANY,    _ANY,    _ANY,      _ANY,   _NO),
     Action.TWIN_SCENARIO:         (_ANY,    _ANY,    _ANY,    _ANY,      _ANY,   _NO),
     Action.MODEL_READ:            (_ANY,    _ANY,    _ANY,    _ANY,      _ANY,   _ANY),

@@ -8,7 +8,17 @@ from typing import Any, Final, get_args
 from pydantic_core import to_jsonable_python
 from sqlalchemy.orm import Session
 
-from serving.store import audit, consents, imports, issued, observations, patients, records, shares
+from serving.store import (
+    audit,
+    consents,
+    follow_ups,
+    imports,
+    issued,
+    observations,
+    patients,
+    records,
+    shares,
+)
 from serving.store.batch import MAX_ROWS, Batch
 from serving.store.vault import Vault
 
@@ -38,6 +48,7 @@ def export(session: Session, vault: Vault, patient_id: uuid.UUID) -> dict[str, A
             for kind in get_args(issued.Kind)
             for document in issued.find(session, vault, patient_id, kind)
         ],
+        "follow_ups": follow_ups.steps(session, vault, patient_id),
         "imports": imports.reports(session, vault, patient_id),
         "audit": [
             {"time": row.time, "actor": row.actor, "action": row.action, "outcome": row.outcome}

@@ -7,7 +7,7 @@ was silent is said by the database's clock, for hosts' clocks differ.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -19,7 +19,7 @@ from serving.store.database import present
 from serving.store.errors import ConflictError, UnknownError
 from serving.store.tables import JobRow
 
-Kind = Literal["advance", "personalise", "review", "import"]
+Kind = Literal["advance", "personalise", "review", "outcome", "import"]
 State = Literal["waiting", "running", "done", "failed"]
 
 SILENT: Final = timedelta(seconds=60)
@@ -93,6 +93,18 @@ def start_once(session: Session, kind: Kind, actor: str, patient_id: uuid.UUID) 
     )
     if session.scalars(waiting.limit(1)).first() is None:
         start(session, kind, actor, patient_id=patient_id)
+
+
+def under_way(
+    session: Session, kind: Kind, clinics: Collection[str], actor: str | None = None
+) -> list[Job]:
+    """Jobs for clinics that wait or run, of whoever asked for them or of one."""
+    found = select(JobRow).where(
+        JobRow.kind == kind, JobRow.clinic.in_(clinics), JobRow.state.in_(("waiting", "running"))
+    )
+    if actor is not None:
+        found = found.where(JobRow.actor == actor)
+    return [_job(row) for row in session.scalars(found.order_by(JobRow.created))]
 
 
 def find(session: Session, job_id: uuid.UUID) -> Job:

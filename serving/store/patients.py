@@ -19,12 +19,14 @@ from serving.store.tables import (
     ApiKeyRow,
     CompleteLog,
     ConsentRow,
+    FollowUpRow,
     ImportRow,
     Issued,
     JobRow,
     Observation,
     PatientRow,
     ShareRow,
+    SummaryRow,
 )
 from serving.store.vault import Vault, destroy_key, new_key, person_key, seal, unseal
 
@@ -32,6 +34,8 @@ _OF_PATIENTS: Final = (
     Observation,
     CompleteLog,
     Issued,
+    SummaryRow,
+    FollowUpRow,
     ImportRow,
     ConsentRow,
     ShareRow,

@@ -249,6 +249,31 @@ class ImportRow(Base):
     sealed: Mapped[bytes]
 
 
+class SummaryRow(Base):
+    """One part of what the panel shows of a person; always the latest."""
+
+    __tablename__ = "summaries"
+
+    patient_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("patients.id"), primary_key=True)
+    part: Mapped[str] = mapped_column(String(16), primary_key=True)
+    time: Mapped[datetime]
+    sealed: Mapped[bytes]
+
+
+class FollowUpRow(Base):
+    """What somebody of the clinic did about a person: only ever added to."""
+
+    __tablename__ = "follow_ups"
+    __table_args__ = (Index("ix_follow_ups_patient_id_time", "patient_id", "time"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    patient_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("patients.id"))
+    time: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(512))
+    kind: Mapped[str] = mapped_column(String(16))
+    sealed: Mapped[bytes]
+
+
 class AuditEntry(Base):
     """Who did what to whom; each entry carries the hash of the one before."""
 

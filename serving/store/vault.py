@@ -17,7 +17,7 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Session
 
 from serving.store.errors import UnknownError, VaultError
@@ -117,6 +117,18 @@ def person_key(session: Session, vault: Vault, patient_id: uuid.UUID) -> bytes:
     if row is None:
         raise UnknownError.of("patient", "there is no such patient", "Check the identifier.")
     return _unwrap(vault, row)
+
+
+def person_keys(
+    session: Session, vault: Vault, patient_ids: Select[uuid.UUID]
+) -> dict[uuid.UUID, bytes]:
+    """The data keys of many people, in one query; none for those whose key is gone.
+
+    Raises:
+        VaultError: One was wrapped by a master key that is not here.
+    """
+    rows = session.scalars(select(DataKey).where(DataKey.patient_id.in_(patient_ids)))
+    return {row.patient_id: _unwrap(vault, row) for row in rows}
 
 
 def destroy_key(session: Session, patient_id: uuid.UUID) -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.serving.chromium import resize
@@ -78,12 +80,33 @@ def test_nothing_runs_off_the_side(page, width):
     assert wide <= width
 
 
-def test_the_unit_can_be_chosen(page):
-    page.find_element(By.LINK_TEXT, "mmol/L").click()
-    chosen = page.find_element(By.CSS_SELECTOR, ".units [aria-current]")
-    assert chosen.text == "mmol/L"
-    assert "below 3.9 mmol/L" in page.find_element(By.TAG_NAME, "main").text
-    assert "below 70 mg/dL" not in page.find_element(By.TAG_NAME, "dl").text
+def _choose(page, **choices):
+    page.find_element(By.CSS_SELECTOR, ".reading summary").click()
+    for name, value in choices.items():
+        Select(page.find_element(By.NAME, name)).select_by_visible_text(value)
+    before = page.find_element(By.TAG_NAME, "html")
+    page.find_element(By.CSS_SELECTOR, ".reading button").click()
+    WebDriverWait(page, 20).until(staleness_of(before))
+
+
+def test_unit_clock_and_language_can_be_chosen_and_stay(page, url):
+    _choose(page, unit="mmol/L", clock="12 h", language="Deutsch")
+    page.get(f"{url}/")
+    assert page.find_element(By.TAG_NAME, "html").get_attribute("lang") == "de"
+    main = page.find_element(By.TAG_NAME, "main").text
+    assert "unter 3,9 mmol/L" in main
+    assert "below" not in main
+    assert page.find_element(By.TAG_NAME, "h1").text == "Die Liste für heute Nacht"
+    assert "Stand 9:25\xa0PM" in page.find_element(By.CSS_SELECTOR, ".scope").text
+    page.delete_all_cookies()
+
+
+def test_another_site_chooses_nothing(client):
+    said = {"language": "de", "unit": "mmol/L", "clock": "12 h"}
+    for site, status in (("cross-site", 403), ("same-origin", 303)):
+        answer = client.post("/reading", data=said, headers={"Sec-Fetch-Site": site})
+        assert answer.status_code == status
+    client.cookies.clear()
 
 
 def test_text_stands_out_from_its_ground(page):

@@ -9,9 +9,11 @@ from hybridtwin.forecast import EventProbabilities
 from hybridtwin.review.review import NightRisk
 from hybridtwin.trust import Trust
 from serving.cli import serve
-from serving.page import percent, render
+from serving.page import html
+from serving.reader import Reader
 from serving.settings import Settings, from_environment
 from serving.tonight import group_of
+from serving.tonight_page import state_of
 
 
 def _risk(below_70, trust="full"):
@@ -34,16 +36,17 @@ def test_nobody_is_called_quiet_whose_data_do_not_allow_it(risk, group):
     assert group_of(risk, Settings()) == group
 
 
-def test_a_probability_is_never_certain():
-    assert [percent(p) for p in (0, 0.005, 0.204, 1)] == ["< 1 %", "< 1 %", "20 %", "> 99 %"]
+def _page(review):
+    template, said = state_of(review, Settings())
+    return html(template, Reader(), **said)
 
 
 def test_without_a_clinic_the_page_says_how_to_get_one():
-    assert "make demo" in render(None, Settings(), "mg/dL")
+    assert "make demo" in _page(None)
 
 
 def test_while_the_review_runs_the_page_comes_back_by_itself():
-    page = render(Future(), Settings(), "mg/dL")
+    page = _page(Future())
     assert 'http-equiv="refresh"' in page
     assert "being reviewed" in page
 
@@ -51,7 +54,7 @@ def test_while_the_review_runs_the_page_comes_back_by_itself():
 def test_a_review_that_failed_is_no_empty_list():
     review = Future()
     review.set_exception(RecordError.of("the clinic", "holds no readings", "Import again."))
-    page = render(review, Settings(), "mg/dL")
+    page = _page(review)
     assert "holds no readings" in page
     assert "not an empty list" in page
 

@@ -16,6 +16,7 @@ CLIENT_ID, CLIENT_SECRET = "twin-pages", "a secret of the client"
 PEOPLE: dict[str, dict[str, Any]] = {
     "dr-lee": {"name": "Dr Mia Lee", "roles": ["clinician"], "clinics": ["north"]},
     "dr-roe": {"name": "Dr Jo Roe", "roles": ["clinician"], "clinics": ["south"]},
+    "ada": {"name": "Ada Eng", "roles": ["engineer"]},
     "visitor": {"name": "Vi Sitor", "roles": []},
 }
 _FORM = """<!doctype html><html lang="en"><title>Sign in</title>

@@ -26,6 +26,13 @@ HEALTH = {
     "forecast.read",
     "scenario.ask",
     "tonight.read",
+    "panel.read",
+    "follow_up.read",
+    "follow_up.acknowledge",
+    "follow_up.comment",
+    "follow_up.assign",
+    "follow_up.snooze",
+    "follow_up.tag",
 }
 """Actions that show, or change, the health data of somebody known."""
 SEEN_IN = {
@@ -109,6 +116,14 @@ def test_nobody_but_the_patient_exports_consents_or_shares():
             assert may(_caller(role), action, relation) == (
                 role is Role.PATIENT and relation is Relation.OWN
             )
+
+
+def test_only_the_clinic_s_clinicians_see_its_panel_and_follow_up():
+    of_panel = {action for action in Action if action.startswith(("panel.", "follow_up."))}
+    assert len(of_panel) == 7
+    for action, role, relation in product(of_panel, Role, Relation):
+        expected = role is Role.CLINICIAN and relation is Relation.CLINIC
+        assert may(_caller(role), action, relation) == expected
 
 
 def test_keys_made_by_admins_open_nobodys_data_without_a_share():

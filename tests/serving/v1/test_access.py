@@ -85,9 +85,19 @@ ROUTES = {
     ("get", "/v1/audit/head"): ADMIN,
 }
 """Who may. A patient's route is hidden from whoever has no tie to them; others are forbidden."""
-PAGES = {"/", "/tonight/{participant}.svg"}
-SIGN_IN = {"/sign-in", "/signed-in", "/sign-out", "/signed-out"}
-OPEN = {"/metrics", "/static", "/openapi.json"} | SIGN_IN
+FOLLOW_UP = "/patients/{patient}/follow-up"
+STEPS = ("acknowledge", "comment", "assign", "snooze", "tag")
+CLINICIANS = {"clinician", "another clinic's clinician"}
+PAGES = {
+    ("get", "/"): CLINICIANS,
+    ("get", "/nights"): CLINICIANS,
+    ("post", "/reviews"): {"clinician"},
+    ("get", FOLLOW_UP): {"clinician"},
+} | {("post", f"{FOLLOW_UP}/{step}"): {"clinician"} for step in STEPS}
+"""Who may, as of routes; each sees the patients of their own clinics."""
+SIGN_IN = {"/sign-in", "/signed-in", "/sign-out", "/signed-out", "/reading"}
+"""What has to be open to whoever is not signed in."""
+OPEN = {"/metrics", "/static", "/openapi.json"}
 """What needs no credentials, beside BentoML's own /livez and /readyz."""
 FILE, BYTES = b"of no known format", {"Content-Type": "application/octet-stream"}
 UNITS = {"units": {"glucose": "mg/dL"}}
@@ -238,15 +248,33 @@ def _paths(routes):
 
 def test_no_route_hides_from_the_table():
     every = set(_paths(create_app(stored=True).routes))
-    assert every == {path for _, path in ROUTES} | PAGES | OPEN
+    assert every == {path for _, path in ROUTES | PAGES} | SIGN_IN | OPEN
 
 
-@pytest.mark.parametrize("path", ["/", "/tonight/virtual-adult-01.svg"])
-def test_pages_are_the_clinics_alone(sqlite_site, path):
-    assert sqlite_site.nobody().ask("GET", path).status_code == 401
-    for person in (sqlite_site.clinician("dr-roe", "south"), sqlite_site.admin()):
-        assert person.ask("GET", path).status_code == 403
-    assert sqlite_site.clinician().ask("GET", path).status_code in (200, 404, 503)
+def test_pages_are_the_clinicians_alone(sqlite_site):
+    path, owner = _tied(sqlite_site)
+    patient = path.rsplit("/", 1)[1]
+    people = _everybody(sqlite_site, patient, owner)
+    said = {"data": {"clinic": "north", "text": "a word"}}
+    for (method, template), allowed in PAGES.items():
+        filled = template.format(patient=patient)
+        more = said if method == "post" else {}
+        nobody = sqlite_site.nobody().ask(method.upper(), filled, **more)
+        assert nobody.status_code == 401
+        for name, person in people.items():
+            answer = person.ask(method.upper(), filled, **more)
+            hidden = "{patient}" in template and name not in TIED | NAMED
+            expected = (200, 303) if name in allowed else (404,) if hidden else (403,)
+            assert answer.status_code in expected, (method, filled, name, answer.text)
+    seen = people["another clinic's clinician"].ask("GET", "/").text
+    assert patient in people["clinician"].ask("GET", "/").text
+    assert patient not in seen
+    steps = [one for one in owner.get(f"{path}/audit")["entries"] if "follow_up" in one["action"]]
+    doctor = people["clinician"].subject
+    assert [one["action"] for one in steps if one["actor"] == doctor] == [
+        "follow_up.read",
+        *(f"follow_up.{step}" for step in STEPS),
+    ]
 
 
 def test_those_who_run_it_need_no_credentials(sqlite_site):

@@ -1,4 +1,4 @@
-"""A clinician's evening in a real browser: sign in, tonight's list, sign out."""
+"""A clinician's evening in a real browser: sign in, the panel, follow-up, sign out."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
+from tests.serving.accessible import broken_rules
 from tests.serving.chromium import resize
+from tests.serving.clinic.ward import KINDS, fill
 
 CONTRAST = Path(__file__).parents[1] / "contrast.js"
 
@@ -45,6 +47,7 @@ def _keep(browser, name):
 
 
 def _good_to_read(browser):
+    assert broken_rules(browser) == []
     found = browser.execute_script(CONTRAST.read_text())
     assert [entry for entry in found if entry["ratio"] < 4.5] == []
     wide = browser.execute_script("return document.documentElement.scrollWidth")
@@ -52,13 +55,12 @@ def _good_to_read(browser):
 
 
 def test_the_evening_of_a_clinician(browser, service, sqlite_site):
-    browser.get(f"{service}/?unit=mmol/L")
+    browser.get(f"{service}/?from=afar")
     assert browser.current_url.startswith(sqlite_site.issuer.url)
     _sign_in(browser, "dr-lee")
-    assert browser.current_url == f"{service}/?unit=mmol/L"
-    _heading(browser, "Tonight’s list")
+    assert browser.current_url == f"{service}/?from=afar"
+    _heading(browser, "Who needs attention")
     assert "Signed in as Dr Mia Lee" in browser.find_element(By.CSS_SELECTOR, ".guest").text
-    assert "below 3.9 mmol/L" in browser.find_element(By.TAG_NAME, "main").text
     for width in (390, 1280):
         resize(browser, width)
         _good_to_read(browser)
@@ -77,11 +79,73 @@ def test_the_evening_of_a_clinician(browser, service, sqlite_site):
     assert [said for said in browser.get_log("browser") if service in said["message"]] == []
 
 
-def test_another_clinic_s_clinician_is_told_so_and_can_leave(browser, service):
+def _in_group(browser, group):
+    return [name.text for name in browser.find_elements(By.CSS_SELECTOR, f"#{group} tbody th")]
+
+
+def test_ten_minutes_with_the_panel(browser, service, sqlite_site):
+    """Forty patients: who needs attention, what is done about them, and what becomes of it."""
+    kinds = ["well"] * 32 + list(KINDS[1:])
+    fill(sqlite_site.database, sqlite_site.master_key, "north", kinds)
     browser.get(f"{service}/")
-    _sign_in(browser, "dr-roe")
+    _sign_in(browser, "dr-lee")
+    _heading(browser, "Who needs attention")
+    assert len(_in_group(browser, "very_low")) == 1
+    for group, least in (("low", 1), ("missing", 3), ("watch", 1), ("lows", 1), ("rising", 1)):
+        assert len(_in_group(browser, group)) >= least, group
+    for width in (390, 1280):
+        resize(browser, width)
+        _good_to_read(browser)
+        _keep(browser, f"panel-{width}")
+
+    name = _in_group(browser, "low")[0]
+    row = "#low tbody tr:first-child"
+    _press(browser, f"{row} button")
+    _heading(browser, "Who needs attention")
+    assert "Seen by Dr Mia Lee" in browser.find_element(By.CSS_SELECTOR, row).text
+    _press(browser, f"{row} .acts a")
+    _heading(browser, name)
+    browser.find_element(By.ID, "comment").send_keys("Called: eats 15 g <b>now</b>")
+    _press(browser, "form[action$=comment] button")
+    browser.find_element(By.ID, "tag").send_keys("ward 3")
+    _press(browser, "form[action$=tag] button")
+    _press(browser, "form[action$=snooze] button")
+    done = browser.find_element(By.CSS_SELECTOR, ".steps").text
+    assert "Called: eats 15 g <b>now</b>" in done
+    for width in (390, 1280):
+        resize(browser, width)
+        _good_to_read(browser)
+        _keep(browser, f"follow-up-{width}")
+    browser.get(f"{service}/?tag=ward+3")
+    assert _in_group(browser, "snoozed") == [name + "\nward 3"]
+    assert _in_group(browser, "low") == []
+
+    browser.get(f"{service}/?order=name")
+    names = _in_group(browser, "well")
+    assert names == sorted(names)
+    header = browser.find_element(By.CSS_SELECTOR, "#well [aria-sort]")
+    assert header.get_attribute("aria-sort") == "ascending"
+    field = browser.find_element(By.CSS_SELECTOR, ".filter [name=name]")
+    field.send_keys(names[0])
+    shown = [
+        row for row in browser.find_elements(By.CSS_SELECTOR, "tbody tr") if row.is_displayed()
+    ]
+    assert len(shown) == 1
+
+    browser.get(f"{service}/nights")
+    _heading(browser, "Was the twin right?")
+    for width in (390, 1280):
+        resize(browser, width)
+        _good_to_read(browser)
+        _keep(browser, f"nights-{width}")
+    assert [said for said in browser.get_log("browser") if service in said["message"]] == []
+
+
+def test_who_is_no_clinician_is_told_so_and_can_leave(browser, service):
+    browser.get(f"{service}/")
+    _sign_in(browser, "ada")
     _heading(browser, "Not with your role")
-    assert "Signed in as Dr Jo Roe" in browser.find_element(By.CSS_SELECTOR, ".guest").text
+    assert "Signed in as Ada Eng" in browser.find_element(By.CSS_SELECTOR, ".guest").text
     _good_to_read(browser)
     _keep(browser, "not-with-your-role")
     browser.get(f"{service}/v1/jobs/00000000-0000-4000-8000-000000000000")
@@ -101,8 +165,8 @@ def test_who_has_no_role_is_told_so(browser, service):
 def test_a_page_s_script_asks_and_another_site_s_cannot(browser, service, sqlite_site):
     browser.get(f"{service}/")
     _sign_in(browser, "dr-lee")
-    _heading(browser, "Tonight’s list")
-    # The page's own policy lets no script ask; a later page's will.
+    _heading(browser, "Who needs attention")
+    # The pages' own policy lets no script ask.
     browser.execute_cdp_cmd("Page.setBypassCSP", {"enabled": True})
     browser.refresh()
     ask = """
@@ -126,5 +190,5 @@ def test_a_page_s_script_asks_and_another_site_s_cannot(browser, service, sqlite
     WebDriverWait(browser, 20).until(lambda _: browser.current_url.startswith(service))
     assert "not-allowed" in browser.page_source
     browser.get(f"{service}/")
-    _heading(browser, "Tonight’s list")
+    _heading(browser, "Who needs attention")
     browser.execute_cdp_cmd("Page.setBypassCSP", {"enabled": False})

@@ -1,0 +1,111 @@
+"""How good the evenings' forecasts were: the clinic's own hits, false alarms and calibration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from scipy.stats import binomtest
+
+from serving.clinic.summary import PastNight
+
+EDGES: Final = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
+"""Of the probabilities that are looked at together."""
+_DAYS_PER_WEEK: Final = 7
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Nights with about the same probability of a low.
+
+    Attributes:
+        begin: The lowest probability of the bin.
+        end: The highest.
+        nights: How many.
+        forecast: Their mean probability.
+        lows: How many had a low.
+        share: Share that had one.
+        interval: In which the true share lies with 95 % (Wilson 1927, J Am Stat Assoc 22:209).
+    """
+
+    begin: float
+    end: float
+    nights: int
+    forecast: float
+    lows: int
+    share: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of past nights that were forecast and whose outcome is known.
+
+    Attributes:
+        nights: How many.
+        unforecast: Nights whose data allowed no forecast.
+        unknown: Nights that were forecast, and not read well enough to tell.
+        lows: With a low.
+        hits: Lows of which the evening had warned.
+        false_alarms: Warnings without a low.
+        bins: By probability.
+    """
+
+    nights: int
+    unforecast: int
+    unknown: int
+    lows: int
+    hits: int
+    false_alarms: int
+    bins: list[Bin]
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Share of lows of which the evening had warned; None without lows."""
+        return self.hits / self.lows if self.lows else None
+
+    @property
+    def false_alarms_per_patient_week(self) -> float | None:
+        """Warnings without a low in a week of one patient; None without nights."""
+        return _DAYS_PER_WEEK * self.false_alarms / self.nights if self.nights else None
+
+
+def figures(nights: Sequence[PastNight], warned_from: float) -> Figures:
+    """What past nights say of their forecasts.
+
+    Args:
+        nights: Of all patients.
+        warned_from: From which probability of a low on a patient is listed as likely low.
+    """
+    known = [
+        (night.below_70, night.low)
+        for night in nights
+        if night.below_70 is not None and night.low is not None
+    ]
+    return Figures(
+        nights=len(known),
+        unforecast=sum(night.below_70 is None for night in nights),
+        unknown=sum(night.below_70 is not None and night.low is None for night in nights),
+        lows=sum(low for _, low in known),
+        hits=sum(low and chance >= warned_from for chance, low in known),
+        false_alarms=sum(not low and chance >= warned_from for chance, low in known),
+        bins=[
+            _bin(begin, end, inside)
+            for begin, end in pairwise(EDGES)
+            if (inside := [one for one in known if begin <= one[0] < end or one[0] == end == 1])
+        ],
+    )
+
+
+def _bin(begin: float, end: float, inside: Sequence[tuple[float, bool]]) -> Bin:
+    lows = sum(low for _, low in inside)
+    interval = binomtest(lows, len(inside)).proportion_ci(method="wilson")
+    return Bin(
+        begin=begin,
+        end=end,
+        nights=len(inside),
+        forecast=sum(chance for chance, _ in inside) / len(inside),
+        lows=lows,
+        share=lows / len(inside),
+        interval=(float(interval.low), float(interval.high)),
+    )

@@ -1,0 +1,202 @@
+"""The pages of the clinic's team."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Annotated, Any, Final, get_args
+
+from fastapi import APIRouter, Depends, Form, Path, Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from hybridtwin.glycemia.episodes import HIGH_MG_DL, LOW_MG_DL, VERY_LOW_MG_DL
+from serving import page
+from serving.access.browser import own_path
+from serving.access.door import TheAccess, TheCaller, permit
+from serving.access.policy import Action
+from serving.access.relations import Relation
+from serving.clinic import drawing, panel
+from serving.clinic.figures import figures
+from serving.clinic.summary import PAST_DAYS, Nights, reasons_of
+from serving.evening import ACTOR
+from serving.state import TheSettings
+from serving.store import follow_ups, jobs, patients, summaries
+from serving.v1.permission import PatientId, Permission, may
+from serving.v1.schema import Clinic
+from serving.v1.store import TheStore
+
+router = APIRouter(include_in_schema=False)
+SHOWN: Final = 30
+"""So many of a group are shown at first."""
+SNOOZE_H: Final = (12, 24, 72, 168)
+_MARKS: Final = {
+    "very_low": "▼▼",
+    "low": "▼",
+    "missing": "?",
+    "watch": "◆",
+    "lows": "↺",
+    "rising": "▲",
+    "well": "●",
+    "snoozed": "–",
+}
+
+
+def _of_own_clinics(action: Action) -> Any:
+    """The permission to do something with the clinics of whoever asks."""
+
+    def permission(store: TheStore, access: TheAccess, who: TheCaller) -> Permission:
+        permit(access, who, action, {Relation.CLINIC} if who.clinics else set())
+        return Permission(store, who, action)
+
+    return Depends(permission)
+
+
+@router.get("/")
+def read_panel(
+    request: Request,
+    settings: TheSettings,
+    permission: Annotated[Permission, _of_own_clinics(Action.PANEL_READ)],
+    choice: Annotated[panel.Choice, Depends()],
+) -> Response:
+    """Who needs attention now."""
+    now = datetime.now(UTC)
+    clinics = sorted(permission.caller.clinics)
+    with permission.reading() as session:
+        people = summaries.of_clinics(session, permission.vault, clinics, panel.PARTS)
+        running = jobs.under_way(session, "review", clinics)
+    rows = [panel.row_of(one, now, settings) for one in people]
+    groups = panel.grouped(panel.chosen(rows, choice))
+    zones = {row.zone for row in rows}
+    return page.answer(
+        request,
+        "panel.html",
+        now=now,
+        zone=zones.pop() if len(zones) == 1 else "UTC",
+        clinics=clinics,
+        tags=sorted({tag for row in rows for tag in row.standing.tags}),
+        choice=choice,
+        total=len(rows),
+        found=sum(map(len, groups.values())),
+        groups=groups,
+        shown=len(rows) if choice.group else SHOWN,
+        marks=_MARKS,
+        running=running,
+        settings=settings,
+        several=len(clinics) > 1,
+        reasons_of=reasons_of,
+        snooze_h=SNOOZE_H,
+        drawing=_DRAWING,
+    )
+
+
+_DRAWING: Final = {
+    "width": panel.BEHIND_MIN + panel.AHEAD_MIN,
+    "height": drawing.HEIGHT,
+    "now": panel.BEHIND_MIN,
+    "low": drawing.y(LOW_MG_DL),
+    "very_low": drawing.y(VERY_LOW_MG_DL),
+    "high": drawing.y(HIGH_MG_DL),
+}
+
+
+@router.post("/reviews")
+def review(
+    clinic: Annotated[Clinic, Form()],
+    store: TheStore,
+    access: TheAccess,
+    who: TheCaller,
+) -> Response:
+    """Review a clinic's night now, unless that is under way."""
+    permit(access, who, Action.JOB_START, {Relation.CLINIC} if clinic in who.clinics else set())
+    with Permission(store, who, Action.JOB_START).writing() as session:
+        started = [job for job in jobs.under_way(session, "review", [clinic]) if job.actor != ACTOR]
+        if not started:
+            jobs.start(session, "review", who.subject, clinic=clinic)
+    return _to("/")
+
+
+@router.get("/nights")
+def read_nights(
+    request: Request,
+    settings: TheSettings,
+    permission: Annotated[Permission, _of_own_clinics(Action.PANEL_READ)],
+) -> Response:
+    """How good the last weeks' forecasts were."""
+    clinics = sorted(permission.caller.clinics)
+    with permission.reading() as session:
+        people = summaries.of_clinics(session, permission.vault, clinics, ["nights"])
+    since = datetime.now(UTC) - timedelta(days=PAST_DAYS)
+    kept = [Nights.model_validate_json(one.parts["nights"]) for one in people if one.parts]
+    nights = [night for one in kept for night in one.nights if night.end >= since]
+    found = figures(nights, settings.likely_low)
+    return page.answer(
+        request, "nights.html", figures=found, days=PAST_DAYS, settings=settings, clinics=clinics
+    )
+
+
+@router.get("/patients/{patient}/follow-up")
+def read_follow_up(
+    request: Request,
+    patient: PatientId,
+    permission: Annotated[Permission, may(Action.FOLLOW_UP_READ)],
+) -> Response:
+    """What was done about a patient, and what may be done now."""
+    with permission.reading() as session:
+        known = patients.find(session, permission.vault, patient)
+        steps = follow_ups.steps(session, permission.vault, patient)
+        part = summaries.get(session, permission.vault, patient, "follow_up")
+    return page.answer(
+        request,
+        "follow_up.html",
+        patient=known,
+        steps=steps,
+        standing=follow_ups.standing(part),
+        snooze_h=SNOOZE_H,
+    )
+
+
+def _step(kind: follow_ups.Kind) -> Callable[..., Response]:
+    action = Action(f"follow_up.{kind}")
+
+    def take(
+        patient: Annotated[uuid.UUID, Path()],
+        permission: Annotated[Permission, may(action)],
+        settings: TheSettings,
+        text: Annotated[str, Form(max_length=2000)] = "",
+        hours: Annotated[int, Form()] = 0,
+        back: Annotated[str, Form()] = "/",
+    ) -> Response:
+        now = datetime.now(UTC)
+        if hours not in ((0, *SNOOZE_H) if kind == "snooze" else (0,)):
+            raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY)
+        if kind == "comment" and not text.strip():
+            return _to(back)
+        with permission.writing() as session:
+            shown = summaries.get(session, permission.vault, patient, "lately")
+            night = summaries.get(session, permission.vault, patient, "night")
+            step = follow_ups.Step(
+                kind=kind,
+                time=now,
+                by=permission.caller.name or permission.caller.subject,
+                text=",".join(_tags(text)) if kind == "tag" else text.strip(),
+                until=now + timedelta(hours=hours) if hours else None,
+                group=panel.group_of(shown, night, now, settings),
+            )
+            follow_ups.add(session, permission.vault, patient, permission.caller.subject, step)
+        return _to(back)
+
+    return take
+
+
+for _kind in get_args(follow_ups.Kind):
+    router.post(f"/patients/{{patient}}/follow-up/{_kind}")(_step(_kind))
+
+
+def _tags(text: str) -> Iterator[str]:
+    """The tags that somebody wrote, each once."""
+    yield from dict.fromkeys(tag for part in text.split(",") if (tag := part.strip()[:40]))
+
+
+def _to(path: str) -> Response:
+    return RedirectResponse(own_path(path), HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})

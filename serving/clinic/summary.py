@@ -1,0 +1,208 @@
+"""What the panel shows of one patient, worked out once when it changes and kept as plain values."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from hybridtwin.forecast import Forecast
+from hybridtwin.glycemia.episodes import LOW_MG_DL, VERY_LOW_MG_DL, episodes
+from hybridtwin.glycemia.summary import recent_trace
+from hybridtwin.record import Record
+from hybridtwin.review.review import NightReview, NightRisk
+from hybridtwin.trust import STALE_MIN
+from hybridtwin.units import STEP_MIN
+from serving.clinic import drawing
+
+RECENT_DAYS: Final = 7
+PAST_DAYS: Final = 28
+"""How far back the clinic looks at its forecasts."""
+RATE_OVER_MIN: Final = 30
+"""Over how long a change is read off the trace."""
+COVERED_LEAST: Final = 0.7
+"""Share of a night that readings must cover before it counts as without a low; AGP reports ask for
+the same."""
+_BANDS: Final = ((0.05, 0.95), (0.25, 0.75))
+_THIN: Final = 3
+"""Every so many grid points are drawn: 15 minutes."""
+_DRAWN_H: Final = 12
+
+
+class Part(BaseModel):
+    """A part of a summary; times carry a zone, glucose is in mg/dL."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Lately(Part):
+    """The last readings.
+
+    Attributes:
+        time: Of the last one.
+        mg_dl: Its value.
+        rate_mg_dl_min: How fast glucose changes; None where readings are missing.
+        lows: Episodes below 70 of 15 minutes or longer in the last 7 days.
+        very_lows: And below 54.
+        last_low: When the last low ended.
+        origin: From which the curve's minutes count.
+        curve: The last 12 hours, as an SVG path.
+    """
+
+    time: AwareDatetime
+    mg_dl: float
+    rate_mg_dl_min: float | None
+    lows: int
+    very_lows: int
+    last_low: AwareDatetime | None
+    origin: AwareDatetime
+    curve: str
+
+
+class Night(Part):
+    """A night as it was forecast in the evening.
+
+    Attributes:
+        issued: When.
+        risk: Its line of the list.
+        origin: From which the fan's minutes count.
+        fan: Half and nine tenths of what may come, the wider first, as SVG paths.
+        median: The middle, as an SVG path.
+    """
+
+    issued: AwareDatetime
+    risk: NightRisk
+    origin: AwareDatetime | None = None
+    fan: tuple[str, ...] = ()
+    median: str = ""
+
+
+class PastNight(Part):
+    """A night as it was forecast, and what happened.
+
+    Attributes:
+        end: Six o'clock of its morning.
+        below_70: The probability that was given; None where the data allowed none.
+        below_54: And of a very low.
+        lowest_mg_dl: The lowest reading; None where there was none.
+        low: Whether there was a low; None where too few readings came to tell.
+        very_low: And a very low.
+        covered: Share of the night with readings.
+    """
+
+    end: AwareDatetime
+    below_70: float | None
+    below_54: float | None
+    lowest_mg_dl: float | None
+    low: bool | None
+    very_low: bool | None
+    covered: float
+
+
+class Nights(Part):
+    """The past nights, in order."""
+
+    nights: list[PastNight] = []
+
+
+def lately(record: Record) -> Lately | None:
+    """The last readings of a record; None if there is none."""
+    glucose = record.glucose
+    if glucose.empty:
+        return None
+    trace = recent_trace(record, days=RECENT_DAYS)
+    known = ~np.isnan(trace.mg_dl)
+    lows = episodes(trace.mg_dl < LOW_MG_DL, known)
+    count = 60 * _DRAWN_H // STEP_MIN + 1
+    first = max(len(trace) - count, 0)
+    last = glucose.iloc[-1]
+    return Lately(
+        time=last["time"].to_pydatetime(),
+        mg_dl=float(last["mg_dl"]),
+        rate_mg_dl_min=_rate(trace.mg_dl),
+        lows=len(lows),
+        very_lows=len(episodes(trace.mg_dl < VERY_LOW_MG_DL, known)),
+        last_low=trace.time(lows[-1].end).to_pydatetime() if lows else None,
+        origin=trace.time(first).to_pydatetime(),
+        curve=drawing.line(trace.mg_dl[first::_THIN], _THIN * STEP_MIN),
+    )
+
+
+def _rate(mg_dl: NDArray[np.float64]) -> float | None:
+    steps = RATE_OVER_MIN // STEP_MIN
+    if len(mg_dl) <= steps or np.isnan(mg_dl[[-1 - steps, -1]]).any():
+        return None
+    return round(float(mg_dl[-1] - mg_dl[-1 - steps]) / RATE_OVER_MIN, 2)
+
+
+def night(review: NightReview, issued: datetime) -> Night:
+    """A night as it was reviewed."""
+    if review.forecast is None:
+        return Night(issued=issued, risk=review.risk)
+    fan, median = _fan(review.forecast)
+    origin = review.forecast.times[0].to_pydatetime()
+    return Night(issued=issued, risk=review.risk, origin=origin, fan=fan, median=median)
+
+
+def _fan(forecast: Forecast) -> tuple[tuple[str, ...], str]:
+    levels = tuple(level for band in _BANDS for level in band)
+    *edges, median = forecast.quantiles_mg_dl((*levels, 0.5))[:, ::_THIN].double().numpy()
+    step_min = _THIN * STEP_MIN
+    bands = [
+        drawing.band(low, high, step_min) for low, high in zip(edges[::2], edges[1::2], strict=True)
+    ]
+    return tuple(bands), drawing.line(median, step_min)
+
+
+def past_night(record: Record, risk: NightRisk, end: pd.Timestamp) -> PastNight:
+    """What happened in a night, beside what had been forecast.
+
+    Args:
+        record: Readings of the night, and others.
+        risk: As it was forecast.
+        end: Six o'clock, local time.
+    """
+    begin = end - pd.DateOffset(hours=6) if risk.begin is None else pd.Timestamp(risk.begin)
+    times = record.glucose["time"]
+    inside = record.glucose[(times >= begin) & (times < end)]
+    lowest = low = very_low = None
+    covered = 0.0
+    if not inside.empty:
+        span_days = (end - begin) / pd.Timedelta(days=1)
+        trace = recent_trace(record, end, days=span_days)
+        known = ~np.isnan(trace.mg_dl)
+        covered = min(float(known.sum()) * STEP_MIN / (span_days * 24 * 60), 1.0)
+        lowest = float(inside["mg_dl"].min())
+        low = _happened(trace.mg_dl < LOW_MG_DL, known, covered)
+        very_low = _happened(trace.mg_dl < VERY_LOW_MG_DL, known, covered)
+    events = risk.events
+    return PastNight(
+        end=end.to_pydatetime(),
+        below_70=events.below_70 if events else None,
+        below_54=events.below_54 if events else None,
+        lowest_mg_dl=lowest,
+        low=low,
+        very_low=very_low,
+        covered=round(covered, 3),
+    )
+
+
+def _happened(beyond: NDArray[np.bool_], known: NDArray[np.bool_], covered: float) -> bool | None:
+    """A low that was seen was one; that none was seen says something only of a night well seen."""
+    if episodes(beyond, known):
+        return True
+    return False if covered >= COVERED_LEAST else None
+
+
+def is_stale(time: datetime, now: datetime) -> bool:
+    """Whether a last reading is too old to forecast from."""
+    return now - time > timedelta(minutes=STALE_MIN)
+
+
+def reasons_of(risk: NightRisk) -> Sequence[Any]:
+    """Why the twin expects the night to be so, where a review says it."""
+    found = getattr(risk, "reasons", None) or ()
+    return getattr(found, "reasons", found)

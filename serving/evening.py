@@ -1,0 +1,255 @@
+"""Evening and morning: nights are reviewed where it is late, and later set beside what happened."""
+
+import logging
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+from sqlalchemy.orm import Session
+
+from hybridtwin.climatology import CLIMATOLOGY_DAYS
+from hybridtwin.errors import RecordError, TwinError
+from hybridtwin.panel import for_each
+from hybridtwin.record import Record
+from hybridtwin.review.night import NIGHT_END_H
+from hybridtwin.review.review import NightReview, NightRisk, refusal, review_night
+from hybridtwin.twin import Twin
+from serving.clinic import summary
+from serving.settings import Settings
+from serving.store import audit, consents, issued, jobs, patients, summaries
+from serving.store.errors import UnknownError
+from serving.store.summaries import Summary
+from serving.v1.store import Store
+
+if TYPE_CHECKING:
+    from serving.jobs import Work
+
+ACTOR: Final = "the evening"
+"""Who asks for what nobody asked for."""
+_LOOK_S: Final = 60
+_SETTLED: Final = timedelta(minutes=30)
+"""How long after a night readings may still come before it is judged."""
+_REVISED_DAYS: Final = 3
+"""For how long a night is judged anew, for readings that came late."""
+_log = logging.getLogger(__name__)
+
+
+def is_due(zone: str, evening: time, now: datetime, reviewed: datetime | None) -> bool:
+    """Whether it is evening or night somewhere, and no review was made since it began.
+
+    Args:
+        zone: Where the patient lives.
+        evening: When it begins there.
+        now: The present.
+        reviewed: When the last review was made.
+    """
+    local = now.astimezone(ZoneInfo(zone))
+    day = local.date() - timedelta(days=local.hour < NIGHT_END_H)
+    begin = datetime.combine(day, evening, local.tzinfo)
+    return begin <= local and (reviewed is None or reviewed < begin)
+
+
+def last_night_end(zone: str, now: datetime) -> datetime:
+    """Six o'clock of the last morning that has settled."""
+    local = (now - _SETTLED).astimezone(ZoneInfo(zone))
+    day = local.date() - timedelta(days=local.hour < NIGHT_END_H)
+    return datetime.combine(day, time(NIGHT_END_H), local.tzinfo)
+
+
+def has_outcome_due(one: Summary, now: datetime) -> bool:
+    """Whether a patient's last night was reviewed and not yet judged."""
+    end = last_night_end(one.profile["time_zone"], now)
+    reviewed, judged = one.times.get("night"), one.times.get("morning")
+    return (
+        reviewed is not None
+        and end - timedelta(days=1) < reviewed < end
+        and (judged is None or judged < end)
+    )
+
+
+def look(store: Store, settings: Settings, now: datetime) -> None:
+    """Ask for what is due: for every clinic one review, and one judgement of the night."""
+    with store.database.reading() as session:
+        clinics = summaries.clinics(session)
+    for clinic in clinics:
+        with store.database.reading() as session:
+            people = summaries.of_clinics(session, store.vault, [clinic], [])
+        due: list[jobs.Kind] = []
+        if settings.evening and any(_is_due(one, settings.evening, now) for one in people):
+            due.append("review")
+        if any(has_outcome_due(one, now) for one in people):
+            due.append("outcome")
+        for kind in due:
+            with store.database.session() as session:
+                if not jobs.under_way(session, kind, [clinic]):
+                    jobs.start(session, kind, ACTOR, clinic=clinic)
+
+
+def start_evenings(store: Store, settings: Settings, stopping: Event) -> None:
+    """Look once a minute, in a thread of this process, until `stopping`.
+
+    Every process does: whom one has reviewed is due to no other.
+    """
+
+    def keep_looking() -> None:
+        while not stopping.wait(_LOOK_S):
+            try:
+                look(store, settings, datetime.now(UTC))
+            except TwinError as error:  # a database that is away, or one person's odd row
+                _log.warning("the evening waits: %s", error.code)
+
+    Thread(target=keep_looking, daemon=True).start()
+
+
+def review(work: "Work") -> Iterator[None]:
+    """The coming night of a clinic's patients who consent to care: of all, or of those due."""
+    evening = work.settings.evening
+    people = _in_order(work)
+    if work.job.actor == ACTOR and evening:
+        now = datetime.now(UTC)
+        people = [one for one in people if _is_due(one, evening, now)]
+    with work.store.database.reading() as session:
+        total = patients.count(session, str(work.job.clinic))
+    for evening_of, found in for_each(_night, _evenings(work, people)):
+        with suppress(UnknownError):  # erased meanwhile
+            _keep(work, evening_of, found, total)
+        yield
+
+
+def outcome(work: "Work") -> Iterator[None]:
+    """What happened in the last nights of a clinic's patients who consent to care."""
+    people = [one for one in _in_order(work) if has_outcome_due(one, datetime.now(UTC))]
+    for one in people:
+        with suppress(UnknownError):  # erased meanwhile
+            _judge(work, one, len(people))
+        yield
+
+
+def keep_lately(work: "Work", patient: uuid.UUID, record: Record) -> None:
+    """Show a patient's last readings on the panel."""
+    with suppress(TwinError, UnknownError):  # nothing to show, or erased meanwhile
+        found = summary.lately(record)
+        if found is not None:
+            with work.store.database.session() as session:
+                _put(session, work, patient, "lately", found.time, found)
+
+
+def _in_order(work: "Work") -> list[Summary]:
+    """Whom a job has yet to do: a job that was cut off goes on behind the last one."""
+    with work.store.database.reading() as session:
+        people = summaries.of_clinics(session, work.store.vault, [str(work.job.clinic)], [])
+    last = work.job.last
+    return sorted((one for one in people if last is None or one.id > last), key=lambda one: one.id)
+
+
+@dataclass(frozen=True)
+class _Evening:
+    """What a night is judged by; a record that cannot be made is the reason why not."""
+
+    patient: uuid.UUID
+    known: Record | RecordError
+    twin: Twin
+    now: pd.Timestamp
+
+
+def _evenings(work: "Work", people: Iterable[Summary]) -> Iterator[_Evening]:
+    """Of everybody who still consents when it is their turn."""
+    for one in people:
+        with suppress(UnknownError):  # erased meanwhile
+            with work.store.database.reading() as session:
+                if not consents.may_use(session, one.id, "care"):
+                    continue
+            now = pd.Timestamp.now("UTC")
+            try:
+                record, twin = work.record(one.id, CLIMATOLOGY_DAYS)
+            except RecordError as error:
+                yield _Evening(one.id, error, work.population, now)
+            else:
+                yield _Evening(one.id, record, twin, now)
+
+
+def _night(evening: _Evening) -> NightReview:
+    problem = evening.known
+    if isinstance(problem, Record):
+        try:
+            return review_night(evening.twin, problem, evening.now)
+        except RecordError as error:  # one patient's rows must not hide the others
+            problem = error
+    return refusal(str(evening.patient), str(problem))
+
+
+def _keep(work: "Work", evening: _Evening, found: NightReview, total: int) -> None:
+    if isinstance(evening.known, Record):
+        keep_lately(work, evening.patient, evening.known)
+
+    def also(session: Session) -> None:
+        shown = summary.night(found, evening.now.to_pydatetime())
+        _put(session, work, evening.patient, "night", shown.issued, shown)
+
+    results: dict[issued.Kind, bytes] = {"review": found.risk.model_dump_json().encode()}
+    if found.forecast:
+        results["forecast"] = found.forecast.report().model_dump_json().encode()
+    work.keep(evening.patient, evening.twin, results, total, also)
+
+
+def _judge(work: "Work", one: Summary, total: int) -> None:
+    """Set the last nights beside what happened, those before as they are."""
+    zone = one.profile["time_zone"]
+    end = pd.Timestamp(last_night_end(zone, datetime.now(UTC)))
+    record, _ = work.record(one.id, _REVISED_DAYS + 2)
+    with work.store.database.session() as session:
+        jobs.advance(session, work.job, work.worker, total, one.id)
+        before = summaries.get(session, work.store.vault, one.id, "nights")
+        known = summary.Nights.model_validate_json(before) if before else summary.Nights()
+        nights = {night.end: night for night in known.nights}
+        for back in range(_REVISED_DAYS):
+            morning = end - pd.DateOffset(days=back)
+            risk = _as_reviewed(session, work, one.id, morning)
+            if risk is not None:
+                judged = summary.past_night(record, risk, morning)
+                nights[judged.end] = judged
+        if not nights:
+            return
+        kept = summary.Nights(nights=[nights[key] for key in sorted(nights)][-summary.PAST_DAYS :])
+        _put(session, work, one.id, "nights", end.to_pydatetime(), kept)
+        _put(session, work, one.id, "morning", end.to_pydatetime(), kept.nights[-1])
+        audit.append(session, work.job.actor, "outcome.keep", one.id)
+
+
+def _as_reviewed(
+    session: Session, work: "Work", patient: uuid.UUID, end: pd.Timestamp
+) -> NightRisk | None:
+    """A night as it was last forecast before it began."""
+    begin = end - pd.DateOffset(hours=NIGHT_END_H)
+    found = issued.find(
+        session,
+        work.store.vault,
+        patient,
+        "review",
+        begin=(end - pd.DateOffset(days=1)).to_pydatetime(),
+        end=begin.to_pydatetime(),
+        limit=1,
+    )
+    return NightRisk.model_validate_json(found[0].content) if found else None
+
+
+def _put(
+    session: Session,
+    work: "Work",
+    patient: uuid.UUID,
+    part: summaries.Part,
+    time: datetime,
+    content: summary.Part,
+) -> None:
+    said = content.model_dump_json().encode()
+    summaries.put(session, work.store.vault, patient, part, time, said)
+
+
+def _is_due(one: Summary, evening: time, now: datetime) -> bool:
+    return is_due(one.profile["time_zone"], evening, now, one.times.get("night"))
