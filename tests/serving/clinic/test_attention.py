@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hybridtwin.night import NightRisk
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridtwin.forecast import EventProbabilities
+from hybridtwin.review.review import NightRisk
 from hybridtwin.trust import STALE_MIN, Trust
 from serving.clinic.attention import GROUPS, whys
 from serving.clinic.panel import _is_snoozed

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 import pytest
-from hybridtwin.night import NightRisk
 
 from hybridtwin.events import GlucoseReading, Profile
 from hybridtwin.forecast import EventProbabilities
 from hybridtwin.record import from_events
+from hybridtwin.review.review import NightRisk
 from serving.clinic import drawing
 from serving.clinic.summary import lately, past_night
 

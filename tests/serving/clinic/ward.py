@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 import torch
-from hybridtwin.night import NightReview, NightRisk
 
 from hybridtwin.events import GlucoseReading, Profile
 from hybridtwin.forecast import EventProbabilities, Forecast
 from hybridtwin.record import Record, from_events
+from hybridtwin.review.review import NightReview, NightRisk
 from hybridtwin.trust import Trust, TrustNote
 from serving.clinic import summary
 from serving.store import consents, patients, summaries
