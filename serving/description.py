@@ -29,7 +29,7 @@ word alone.
   a zone. Answers come in the unit of the question and in the person's time zone.
 - A log that is absent is unknown; an empty list says that nothing happened.
 - Every error is a problem report (RFC 9457): where, what, and what to do.
-- `/livez`, `/readyz` and `/metrics` are for whoever runs the service; `/` is tonight's list.
+- `/livez`, `/readyz` and `/metrics` are for whoever runs the service; `/` is for people.
 """
 """Said once, to whoever reads the API's description."""
 

@@ -14,7 +14,7 @@ import pandas as pd
 from sqlalchemy.orm import Session
 
 from hybridtwin.climatology import CLIMATOLOGY_DAYS
-from hybridtwin.errors import RecordError, TwinError
+from hybridtwin.errors import TwinError
 from hybridtwin.panel import for_each
 from hybridtwin.record import Record
 from hybridtwin.review.night import NIGHT_END_H
@@ -23,7 +23,7 @@ from hybridtwin.twin import Twin
 from serving.clinic import summary
 from serving.settings import Settings
 from serving.store import audit, consents, issued, jobs, patients, summaries
-from serving.store.errors import UnknownError
+from serving.store.errors import StoreError, UnknownError
 from serving.store.summaries import Summary
 from serving.v1.store import Store
 
@@ -126,8 +126,14 @@ def outcome(work: "Work") -> Iterator[None]:
     """What happened in the last nights of a clinic's patients who consent to care."""
     people = [one for one in _in_order(work) if has_outcome_due(one, datetime.now(UTC))]
     for one in people:
-        with suppress(UnknownError):  # erased meanwhile
+        try:
             _judge(work, one, len(people))
+        except UnknownError:  # erased meanwhile
+            pass
+        except StoreError:
+            raise
+        except TwinError as error:  # one patient's rows must not keep the others waiting
+            _log.warning("a night cannot be judged: %s", error.code)
         yield
 
 
@@ -153,7 +159,7 @@ class _Evening:
     """What a night is judged by; a record that cannot be made is the reason why not."""
 
     patient: uuid.UUID
-    known: Record | RecordError
+    known: Record | TwinError
     twin: Twin
     now: pd.Timestamp
 
@@ -168,20 +174,24 @@ def _evenings(work: "Work", people: Iterable[Summary]) -> Iterator[_Evening]:
             now = pd.Timestamp.now("UTC")
             try:
                 record, twin = work.record(one.id, CLIMATOLOGY_DAYS)
-            except RecordError as error:
+            except (StoreError, UnknownError):
+                raise
+            except TwinError as error:
                 yield _Evening(one.id, error, work.population, now)
             else:
                 yield _Evening(one.id, record, twin, now)
 
 
 def _night(evening: _Evening) -> NightReview:
-    problem = evening.known
-    if isinstance(problem, Record):
-        try:
-            return review_night(evening.twin, problem, evening.now)
-        except RecordError as error:  # one patient's rows must not hide the others
-            problem = error
-    return refusal(str(evening.patient), str(problem))
+    """One patient's fault must not hide the others."""
+    if not isinstance(evening.known, Record):
+        return refusal(str(evening.patient), str(evening.known))
+    try:
+        return review_night(evening.twin, evening.known, evening.now)
+    except Exception as error:
+        _log.error("a review failed: %s", type(error).__name__)  # its text may hold data
+        reason = str(error) if isinstance(error, TwinError) else "The review failed."
+        return refusal(str(evening.patient), reason)
 
 
 def _keep(work: "Work", evening: _Evening, found: NightReview, total: int) -> None:

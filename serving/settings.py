@@ -44,7 +44,7 @@ class Settings(BaseModel):
     clinic: Path | None = Field(
         None,
         description="Folder with records/<participant>/ and, if any, twins/<participant>/. With a "
-        "database, clinicians of the clinic of the folder's name see its nights.",
+        "database, clinicians of the clinic of the folder's name read its nights at /v1/tonight.",
     )
     now: AwareDatetime | None = Field(
         None,

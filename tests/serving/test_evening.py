@@ -1,12 +1,27 @@
 """When it is evening where somebody lives, and when a night is over."""
 
+import uuid
+from contextlib import closing
 from datetime import UTC, datetime, time, timedelta
+from threading import Event
 
 import pytest
+from hybridtwin.night import NightRisk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.evening import is_due, last_night_end
+from hybridtwin.events import Profile
+from hybridtwin.forecast import EventProbabilities
+from hybridtwin.registry import load_twin
+from serving.clinic.summary import Night, Nights, PastNight
+from serving.evening import is_due, last_night_end, look
+from serving.jobs import Work, run
+from serving.settings import Settings
+from serving.store import consents, issued, jobs, observations, patients, summaries
+from serving.store.batch import Batch
+from serving.store.database import open_database
+from serving.store.vault import Vault
+from serving.v1.store import Store
 
 NINE = time(21)
 
@@ -59,3 +74,88 @@ def test_who_was_just_reviewed_is_due_to_nobody(now, zone):
 def test_a_night_is_judged_half_an_hour_after_six(zone, now, end):
     assert last_night_end(zone, _utc(now)) == _utc(end)
     assert last_night_end(zone, _utc(now)) <= _utc(now) - timedelta(minutes=30)
+
+
+def _said(session, vault, patient, part, end, content):
+    summaries.put(session, vault, patient, part, end, content.model_dump_json().encode())
+
+
+@pytest.fixture
+def database(database_url):
+    with closing(open_database(database_url)) as found:
+        found.migrate()
+        yield found
+
+
+@pytest.fixture
+def vault():
+    return Vault(bytes(range(32)))
+
+
+@pytest.fixture
+def ann(database, vault):
+    """Somebody who lives in UTC and agrees to care."""
+    with database.session() as session:
+        one = patients.create(session, vault, Profile(), "north", "Ann").id
+        consents.give(session, one, "care", "1")
+    return one
+
+
+def _jobs(database):
+    with database.reading() as session:
+        kinds = ("review", "outcome")
+        return [job.kind for kind in kinds for job in jobs.under_way(session, kind, ["north"])]
+
+
+def test_what_is_due_is_asked_for_once(database, vault, ann):
+    store, evening = Store(database, vault), _utc("2026-01-31T21:10")
+    look(store, Settings(), evening - timedelta(hours=1))
+    look(store, Settings(evening=None), evening)
+    assert _jobs(database) == []
+    for _ in range(2):
+        look(store, Settings(), evening)
+    assert _jobs(database) == ["review"]
+    with database.session() as session:
+        consents.withdraw(session, ann, "care")
+    look(store, Settings(), evening + timedelta(days=1))
+    assert _jobs(database) == ["review"]
+
+
+def test_in_the_morning_the_night_is_set_beside_what_happened(database, vault, ann):
+    six = datetime.combine(datetime.now(UTC).date(), time(6), UTC)
+    if datetime.now(UTC) < six + timedelta(minutes=30):
+        six -= timedelta(days=1)
+    risk = NightRisk(
+        participant="me",
+        status="forecast",
+        begin=six - timedelta(hours=6),
+        end=six,
+        events=EventProbabilities(below_70=0.7, below_54=0.2, above_180=0, above_250=0),
+    )
+    low_at = six - timedelta(hours=3)
+    rows = [
+        {"time": (low_at + timedelta(minutes=5 * i)).isoformat(), "value": 62 if 0 <= i < 4 else 99}
+        for i in range(-30, 30)
+    ]
+    said = {"source": "app", "units": {"glucose": "mg/dL"}, "glucose": rows}
+    evening = six - timedelta(hours=9)
+    with database.session() as session:
+        observations.accept(session, vault, ann, Batch.model_validate(said))
+        issued.keep(session, vault, ann, "review", evening, "m", risk.model_dump_json().encode())
+        _said(session, vault, ann, "night", evening, Night(issued=evening, risk=risk))
+    store = Store(database, vault)
+    look(store, Settings(evening=None), datetime.now(UTC))
+    assert _jobs(database) == ["outcome"]
+    worker = uuid.uuid4()
+    with database.session() as session:
+        job = jobs.take(session, worker, ["outcome"])
+    run(Work(store, load_twin(), job, worker, Settings()), Event())
+    with database.reading() as session:
+        (found,) = summaries.of_clinics(session, vault, ["north"], ["morning", "nights"])
+        assert jobs.find(session, job.id).state == "done"
+    morning = PastNight.model_validate_json(found.parts["morning"])
+    assert (morning.end, morning.below_70, morning.low) == (six, 0.7, True)
+    assert (morning.lowest_mg_dl, morning.very_low) == (62, False)  # five of six hours were read
+    assert Nights.model_validate_json(found.parts["nights"]).nights == [morning]
+    look(store, Settings(evening=None), datetime.now(UTC))
+    assert _jobs(database) == []
