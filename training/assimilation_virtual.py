@@ -65,7 +65,7 @@ class VirtualProtocol(BaseModel):
         lt=1,
         description="A fall is seen where sensitivity is below this factor of the week before,",
     )
-    seen_probability: float = Field(0.9, gt=0, lt=1, description="with at least this probability.")
+    seen_probability: float = Field(0.8, gt=0, lt=1, description="with at least this probability.")
     no_fall_above: float = Field(
         0.9, gt=0, le=1, description="Seen is false where the last day's truth was above this."
     )
@@ -141,9 +141,9 @@ def follow(
         ensemble = Ensemble.equal(torch.stack([begun(one, drawn, settings) for one in alone]))
         for k in range(_BEGIN, count - 1):
             happened = Happened(values[k], known[k], minute[k])
-            by_chance = chance("step", k + 1, settings.members)
+            by_chance = chance("step", k + 1, settings)
             ensemble = advance(twin.model, who, ensemble, happened, by_chance, settings, take)
-            by_chance = chance("cgm", k + 1, settings.members)
+            by_chance = chance("cgm", k + 1, settings)
             ensemble = correct(ensemble, read[k + 1], "cgm", by_chance, settings)
             if (k + 1) % _DAY == _DAY - 1:
                 days.append(ensemble.members[..., TODAY])

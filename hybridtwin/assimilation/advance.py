@@ -23,6 +23,7 @@ from hybridtwin.assimilation.state import (
     PLASMA,
     SLOW,
     coordinates,
+    glucose_of,
     state_of,
 )
 from hybridtwin.dynamics import Step, person_of, step, what_acts
@@ -30,7 +31,6 @@ from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.hybrid import HybridModel, People
 from hybridtwin.inputs import Future, acting_inputs, modulators
 from hybridtwin.physiology.exercise import exertion
-from hybridtwin.physiology.glucose import concentration
 from hybridtwin.physiology.steady import MIN_PER_H
 from hybridtwin.timeline import CHANNEL
 from hybridtwin.units import STEP_MIN
@@ -38,6 +38,7 @@ from hybridtwin.units import STEP_MIN
 Source = Literal["cgm", "fingerstick"]
 Purpose = Literal["step", "cgm", "fingerstick"]
 _PURPOSES: Final[tuple[Purpose, ...]] = ("step", "cgm", "fingerstick")
+_NONE: Final = Chance(torch.empty(0), torch.empty(0, 0))
 _KINDS: Final = Kinds(FILTERED, SLOW)
 _DAY: Final = STEP_MIN / MINUTES_PER_DAY
 _EMPTY_MG_KG: Final = 20.0  # plasma that no flux empties further
@@ -58,14 +59,17 @@ class Happened:
     minute_of_day: Tensor
 
 
-def chance(purpose: Purpose, grid_point: int, members: int) -> Chance:
+def chance(purpose: Purpose, grid_point: int, settings: AssimilationSettings) -> Chance:
     """What is left to chance, which follows from the time alone and not from what arrived when.
 
     Args:
         purpose: What for.
         grid_point: Steps since 1970.
-        members: M.
+        settings: Which filter, and of how many members.
     """
+    if settings.filter.kind == "ensemble-kalman":
+        return _NONE
+    members = settings.members
     drawn = np.random.Generator(np.random.Philox(key=[_PURPOSES.index(purpose), grid_point]))
     size = (members, max(members, FILTERED))
     normal = torch.from_numpy(drawn.standard_normal(size, dtype=np.float32))
@@ -164,12 +168,10 @@ def correct(
         drawn: Of this reading.
         settings: Which filter, and how exact readings are.
     """
-    state, _ = state_of(ensemble.members)
     sensor = settings.cgm if source == "cgm" else settings.fingerstick
-    blood = concentration(state.core[0])
-    expected = state.interstitial_mg_dl if source == "cgm" else blood
+    glucose = glucose_of(ensemble.members)
     reading = Reading(
-        expected.reshape(ensemble.log_weights.shape),
+        glucose.interstitial_mg_dl if source == "cgm" else glucose.plasma_mg_dl,
         reading_mg_dl,
         torch.hypot(torch.tensor(sensor.sd_mg_dl), sensor.sd_share * reading_mg_dl),
     )

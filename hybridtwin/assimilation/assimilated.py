@@ -237,19 +237,19 @@ def _walked(
     """From a checkpoint to a time, grid point by grid point."""
     # A twin that forecasts by machine code is kept current by it, too.
     take = step if twin.walk is walk else native_step()
-    ensemble, model, members = checkpoint.ensemble(), twin.model, settings.members
+    ensemble, model = checkpoint.ensemble(), twin.model
     first, last = (round((time - grid.start) / STEP) for time in (checkpoint.time, end))
     start = grid_point(grid.start)
     read = readings.on_grid(start, last + 1) if last > first else {}
     for k in range(first, last):
         now, at = slice(k, k + 1), start + k + 1
         happened = Happened(grid.values[now], grid.known[now], grid.minute_of_day[now])
-        drawn = chance("step", at, members)
+        drawn = chance("step", at, settings)
         ensemble = advance(model, people, ensemble, happened, drawn, settings, take)
         for source, of_source in read.items():
             reading = of_source[k + 1 : k + 2]
             if not bool(reading.isnan()):
-                drawn = chance(source, at, members)
+                drawn = chance(source, at, settings)
                 ensemble = correct(ensemble, reading, source, drawn, settings)
         time = grid.start + (k + 1) * STEP
         yield Checkpoint(time, ensemble.members[0], ensemble.log_weights[0])

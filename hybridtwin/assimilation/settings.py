@@ -53,10 +53,10 @@ class SlowSettings(BaseModel):
     model_config = _MODEL
 
     sensitivity: Wander = Field(Wander(sd=0.4, return_days=120), description="Of weeks.")
-    sensitivity_now: Wander = Field(Wander(sd=0.35, return_days=1), description="Of the day.")
-    liver_output: Wander = Field(Wander(sd=0.15, return_days=400), description="Basal need.")
-    carbohydrate: Wander = Field(Wander(sd=0.1, return_days=400), description="What arrives.")
-    absorption: Wander = Field(Wander(sd=0.25, return_days=200), description="Time in the gut.")
+    sensitivity_now: Wander = Field(Wander(sd=0.65, return_days=2), description="Of the day.")
+    liver_output: Wander = Field(Wander(sd=0.12, return_days=2000), description="Basal need.")
+    carbohydrate: Wander = Field(Wander(sd=0.1, return_days=2000), description="What arrives.")
+    absorption: Wander = Field(Wander(sd=0.25, return_days=1000), description="Time in the gut.")
     profile_sine: Wander = Field(Wander(sd=0.1, return_days=100), description="Time of day.")
     profile_cosine: Wander = Field(Wander(sd=0.1, return_days=100), description="Time of day.")
 
@@ -97,7 +97,7 @@ class AssimilationSettings(BaseModel):
     )
     slow: SlowSettings = Field(default_factory=SlowSettings)
     flux: Wander = Field(
-        Wander(sd=1.5, return_days=0.0417),
+        Wander(sd=1.8, return_days=0.0417),
         description="Into plasma, mg/kg/min, of what is not logged and what the equations miss.",
     )
     plasma_sd_per_h: float = Field(

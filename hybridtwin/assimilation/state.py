@@ -6,7 +6,7 @@ sensitivity since midnight. These are filtered. The other compartments, the late
 it was drawn to follow them.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from hybridtwin.assimilation.slow import DIRECTIONS, SENSITIVITIES
 from hybridtwin.dynamics import State, body_of
 from hybridtwin.hybrid import Present
 from hybridtwin.physiology.body import COMPARTMENTS, DRIVEN, ROW
-from hybridtwin.physiology.glucose import Core
+from hybridtwin.physiology.glucose import Core, concentration
 
 _CARBS: Final = [ROW[name] for name in ("stomach_g", "gut_1_g", "gut_2_g")]
 _GLUCOSE: Final = [ROW[name] for name in ("plasma_mg_kg", "tissue_mg_kg", "interstitial_mg_dl")]
@@ -58,6 +58,22 @@ def state_of(members: Tensor) -> tuple[State, Tensor]:
     latent, drawn_to = rows[FILTERED + len(_FOLLOWING) :].chunk(2)
     body = torch.cat([glucose, following])[_BACK]
     return _state(body, latent.contiguous(), drawn_to.contiguous()), rows[FLUX:FILTERED]
+
+
+class Glucose(NamedTuple):
+    """What members (N, M) say of glucose."""
+
+    plasma_mg_dl: Tensor
+    interstitial_mg_dl: Tensor
+
+
+def glucose_of(members: Tensor) -> Glucose:
+    """Of members (N, M, D)."""
+    plasma, _, interstitial = (
+        (members[..., row].exp() - float(_FLOORS[row])).clamp(min=0)
+        for row in range(CARBS.stop, FLUX)
+    )
+    return Glucose(concentration(plasma), interstitial)
 
 
 def begun(present: Present, design: Tensor, settings: AssimilationSettings) -> Tensor:

@@ -19,7 +19,7 @@ from tests.bench.frame import Row, median_s
 from tests.hybridtwin.people import history
 
 PATIENTS = 10_000
-HOURS = 30
+HOURS = 27
 
 
 def rows() -> list[Row]:
@@ -75,7 +75,7 @@ def _step(twin: Twin, held: Assimilated, settings: AssimilationSettings, patient
         last.members.expand(patients, -1, -1), last.log_weights.expand(patients, -1)
     )
     people = twin.person_for(held.recent.events.profile).rows(each)
-    drawn, by_reading = chance("step", 1, settings.members), chance("cgm", 1, settings.members)
+    drawn, by_reading = chance("step", 1, settings), chance("cgm", 1, settings)
     with torch.inference_mode():
         moved = advance(twin.model, people, ensemble, happened, drawn, settings, native_step())
         readings = torch.linspace(60, 300, patients)

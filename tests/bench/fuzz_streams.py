@@ -57,14 +57,14 @@ def side_by_side(twin: Twin, settings: AssimilationSettings) -> None:
             known = np.repeat(rng.random((STREAMS, 1)) < 0.8, len(CHANNELS), axis=1)
             minute = torch.full((STREAMS,), float(5 * k % 1440))
             happened = Happened(torch.from_numpy(values), torch.from_numpy(known), minute)
-            drawn = chance("step", k, settings.members)
+            drawn = chance("step", k, settings)
             ensemble = advance(
                 twin.model, people, ensemble, happened, drawn, settings, native_step()
             )
             reading = rng.uniform(GLUCOSE_MIN_MG_DL, GLUCOSE_MAX_MG_DL, STREAMS)
             reading[rng.random(STREAMS) < 0.3] = np.nan
             source: Literal["cgm", "fingerstick"] = "fingerstick" if k % 7 == 0 else "cgm"
-            drawn = chance(source, k, settings.members)
+            drawn = chance(source, k, settings)
             ensemble = correct(ensemble, torch.from_numpy(reading).float(), source, drawn, settings)
             if not bool(ensemble.members.isfinite().all()):
                 raise SystemExit(f"{settings.filter.kind}: not a number after step {k}")
