@@ -79,8 +79,9 @@ $(DEMO): hybridtwin/data/population/twin.json | $(READY)
 
 # What is left without a translation afterwards fails a test.
 text: $(READY)
+	@mkdir -p build
 	$(BIN)/pybabel -q extract -F serving/text/extract.cfg --no-location --sort-output -o build/text.pot serving
-	$(BIN)/pybabel -q update -D serving -i build/text.pot -l de -o serving/text/de.po --no-fuzzy-matching --ignore-obsolete --omit-header -w 96
+	$(BIN)/pybabel -q update -D serving -i build/text.pot -l de -o serving/text/de.po --no-fuzzy-matching --ignore-obsolete -w 96
 
 bench: $(READY) .venv-bench/.ready
 	$(BIN)/python -m tests.bench

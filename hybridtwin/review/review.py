@@ -42,7 +42,9 @@ class NightRisk(BaseModel):
     explanation: Explanation | None = Field(
         None, description="Why, where a low is likely enough to be explained."
     )
-    advice: Advice | None = Field(None, description="What would help; no instruction.")
+    advice: Advice | None = Field(
+        None, description="What would help, where that is asked for; no instruction."
+    )
     reason: str = Field("", description="Why there is no forecast.")
 
     def in_unit(self, unit: GlucoseUnit) -> "NightRisk":
@@ -105,7 +107,7 @@ def review_night(
         nadir=night.forecast.window(night.begin, night.end).nadir(),
         trust=night.belief.trust,
         explanation=explain(twin, record, night) if likely else None,
-        advice=advise(twin, record, night, settings),
+        advice=advise(twin, record, night, settings) if settings.suggest else None,
     )
     return NightReview(risk, night.forecast)
 

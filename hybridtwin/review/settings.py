@@ -19,6 +19,11 @@ class ReviewSettings(BaseModel):
         le=1,
         description="Probability of a low from which on a night is explained, and help looked for.",
     )
+    suggest: bool = Field(
+        False,
+        description="Whether to look for what would help. Experimental: on virtual people too few "
+        "lows were prevented by what is found (see the protocol review-suggestions).",
+    )
     low_at_most: float = Field(
         0.15, gt=0, lt=1, description="Probability of a low under which a suggestion must bring it."
     )

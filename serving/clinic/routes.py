@@ -18,7 +18,7 @@ from serving.access.policy import Action
 from serving.access.relations import Relation
 from serving.clinic import drawing, panel
 from serving.clinic.figures import figures
-from serving.clinic.summary import PAST_DAYS, Nights, reasons_of
+from serving.clinic.summary import PAST_DAYS, Nights
 from serving.evening import ACTOR
 from serving.state import TheSettings
 from serving.store import follow_ups, jobs, patients, summaries
@@ -84,7 +84,6 @@ def read_panel(
         running=running,
         settings=settings,
         several=len(clinics) > 1,
-        reasons_of=reasons_of,
         snooze_h=SNOOZE_H,
         drawing=_DRAWING,
     )

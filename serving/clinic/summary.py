@@ -1,8 +1,7 @@
 """What the panel shows of one patient, worked out once when it changes and kept as plain values."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -200,9 +199,3 @@ def _happened(beyond: NDArray[np.bool_], known: NDArray[np.bool_], covered: floa
 def is_stale(time: datetime, now: datetime) -> bool:
     """Whether a last reading is too old to forecast from."""
     return now - time > timedelta(minutes=STALE_MIN)
-
-
-def reasons_of(risk: NightRisk) -> Sequence[Any]:
-    """Why the twin expects the night to be so, where a review says it."""
-    found = getattr(risk, "reasons", None) or ()
-    return getattr(found, "reasons", found)

@@ -37,6 +37,7 @@ OF_THE_LIBRARY: Final = frozenset(
         N_("mended"),
         N_("assumed"),
         N_("urgent"),
+        N_("fault"),
     }
 )
 """Words that the library says and pages show."""

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, time, timedelta
 from threading import Event
 
 import pytest
-from hybridtwin.night import NightRisk
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridtwin.events import Profile
 from hybridtwin.forecast import EventProbabilities
 from hybridtwin.registry import load_twin
+from hybridtwin.review.review import NightRisk
 from serving.clinic.summary import Night, Nights, PastNight
 from serving.evening import is_due, last_night_end, look
 from serving.jobs import Work, run
