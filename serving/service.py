@@ -1,5 +1,6 @@
 """The BentoML service: `bentoml serve serving.service:HybridTwin`, or `hybridtwin serve`."""
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Thread
@@ -54,6 +55,8 @@ class HybridTwin:
         app.state.review = settings.clinic and ThreadPoolExecutor(1).submit(
             review_clinic, settings.clinic, twin, settings
         )
+        gc.collect()
+        gc.freeze()  # what stays for good need not be looked through again and again
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:

@@ -5,14 +5,14 @@ import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import Select, case, delete, select
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, delete, select
+from sqlalchemy.orm import Session, aliased
 
 from serving.store.patients import lock
-from serving.store.tables import ConsentRow, PatientRow, SummaryRow
-from serving.store.vault import Vault, person_key, person_keys, seal, unseal
+from serving.store.tables import ConsentRow, DataKey, PatientRow, SummaryRow
+from serving.store.vault import Vault, person_key, seal, unseal, unwrap
 
 Part = Literal["lately", "night", "morning", "nights", "follow_up"]
 _TABLE: Final = "summaries"
@@ -75,36 +75,18 @@ def get(session: Session, vault: Vault, patient_id: uuid.UUID, part: Part) -> by
 def of_clinics(
     session: Session, vault: Vault, clinics: Collection[str], parts: Collection[Part]
 ) -> list[Summary]:
-    """Everybody of some clinics who consents to care, with these parts, in three queries."""
-    within = _agreeing(clinics)
-    keys = person_keys(session, vault, within)
-    found: dict[uuid.UUID, dict[str, bytes]] = {one: {} for one in keys}
-    times: dict[uuid.UUID, dict[str, datetime]] = {one: {} for one in keys}
-    sealed_of_wanted = case((SummaryRow.part.in_(parts), SummaryRow.sealed))
-    rows = select(SummaryRow.patient_id, SummaryRow.part, SummaryRow.time, sealed_of_wanted)
-    for one, part, time, sealed in session.execute(rows.where(SummaryRow.patient_id.in_(within))):
-        times[one][part] = time
-        if sealed is not None:
-            found[one][part] = unseal(keys[one], sealed, _TABLE, one, part)
-    people = select(PatientRow.id, PatientRow.clinic, PatientRow.sealed)
-    summaries = []
-    for one, clinic, about in session.execute(people.where(PatientRow.id.in_(within))):
-        said = json.loads(unseal(keys[one], about or b"", "patients", one))
-        summaries.append(
-            Summary(one, str(clinic), said["name"], said["profile"], found[one], times[one])
-        )
-    return summaries
+    """Everybody of some clinics who consents to care, with these parts, in one query.
 
-
-def clinics(session: Session) -> list[str]:
-    """All clinics that have a patient."""
-    found = select(PatientRow.clinic).where(PatientRow.clinic.is_not(None)).distinct()
-    return [str(clinic) for clinic in session.scalars(found.order_by(PatientRow.clinic))]
-
-
-def _agreeing(clinics: Collection[str]) -> Select[uuid.UUID]:
-    return (
-        select(PatientRow.id)
+    Raises:
+        VaultError: Somebody's key was wrapped by a master key that is not here.
+    """
+    shown = {part: aliased(SummaryRow) for part in get_args(Part)}
+    query = (
+        select(PatientRow.id, PatientRow.clinic, PatientRow.sealed)
+        .add_columns(DataKey.master_key_id, DataKey.wrapped)
+        .add_columns(*(row.time for row in shown.values()))
+        .add_columns(*(shown[part].sealed for part in parts))
+        .join(DataKey, DataKey.patient_id == PatientRow.id)
         .join(ConsentRow, ConsentRow.patient_id == PatientRow.id)
         .where(
             PatientRow.clinic.in_(clinics),
@@ -112,3 +94,32 @@ def _agreeing(clinics: Collection[str]) -> Select[uuid.UUID]:
             ConsentRow.ended.is_(None),
         )
     )
+    for part, row in shown.items():
+        query = query.outerjoin(row, and_(row.patient_id == PatientRow.id, row.part == part))
+    found = []
+    for one, clinic, about, key_id, wrapped, *more in session.execute(query):
+        key = unwrap(vault, one, key_id, wrapped)
+        said = json.loads(unseal(key, about, "patients", one))
+        times = dict(zip(shown, more, strict=False))
+        sealed = dict(zip(parts, more[len(shown) :], strict=True))
+        found.append(
+            Summary(
+                id=one,
+                clinic=clinic,
+                name=said["name"],
+                profile=said["profile"],
+                parts={
+                    part: unseal(key, content, _TABLE, one, part)
+                    for part, content in sealed.items()
+                    if content is not None
+                },
+                times={part: time for part, time in times.items() if time is not None},
+            )
+        )
+    return found
+
+
+def clinics(session: Session) -> list[str]:
+    """All clinics that have a patient."""
+    found = select(PatientRow.clinic).where(PatientRow.clinic.is_not(None)).distinct()
+    return [str(clinic) for clinic in session.scalars(found.order_by(PatientRow.clinic))]

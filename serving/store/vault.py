@@ -17,7 +17,7 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Select, delete, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from serving.store.errors import UnknownError, VaultError
@@ -119,18 +119,6 @@ def person_key(session: Session, vault: Vault, patient_id: uuid.UUID) -> bytes:
     return _unwrap(vault, row)
 
 
-def person_keys(
-    session: Session, vault: Vault, patient_ids: Select[uuid.UUID]
-) -> dict[uuid.UUID, bytes]:
-    """The data keys of many people, in one query; none for those whose key is gone.
-
-    Raises:
-        VaultError: One was wrapped by a master key that is not here.
-    """
-    rows = session.scalars(select(DataKey).where(DataKey.patient_id.in_(patient_ids)))
-    return {row.patient_id: _unwrap(vault, row) for row in rows}
-
-
 def destroy_key(session: Session, patient_id: uuid.UUID) -> None:
     """Make everything that was sealed for a person unreadable, for good."""
     session.execute(delete(DataKey).where(DataKey.patient_id == patient_id))
@@ -163,15 +151,24 @@ def rotate(session: Session, vault: Vault) -> int:
     return len(rows)
 
 
-def _unwrap(vault: Vault, row: DataKey) -> bytes:
+def unwrap(vault: Vault, patient_id: uuid.UUID, master_key_id: str, wrapped: bytes) -> bytes:
+    """A person's data key, from the columns of its row.
+
+    Raises:
+        VaultError: It was wrapped by a master key that is not here.
+    """
     for master in (vault.master, *vault.older):
-        if _key_id(master) == row.master_key_id:
-            return unseal(master, row.wrapped, "data_keys", row.patient_id)
+        if _key_id(master) == master_key_id:
+            return unseal(master, wrapped, "data_keys", patient_id)
     raise VaultError.of(
         _VARIABLE,
-        f"is {vault.key_id}, but people's keys here were wrapped by {row.master_key_id}",
+        f"is {vault.key_id}, but people's keys here were wrapped by {master_key_id}",
         f"Set that master key, or name it in {_VARIABLE}_OLD and rotate.",
     )
+
+
+def _unwrap(vault: Vault, row: DataKey) -> bytes:
+    return unwrap(vault, row.patient_id, row.master_key_id, row.wrapped)
 
 
 def _stated(environment: Mapping[str, str], name: str) -> bytes | None:

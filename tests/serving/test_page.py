@@ -97,7 +97,7 @@ def test_unit_clock_and_language_can_be_chosen_and_stay(page, url):
     assert "unter 3,9 mmol/L" in main
     assert "below" not in main
     assert page.find_element(By.TAG_NAME, "h1").text == "Die Liste für heute Nacht"
-    assert "Stand 9:25\xa0PM" in page.find_element(By.CSS_SELECTOR, ".scope").text
+    assert "Stand 9:25 PM" in page.find_element(By.CSS_SELECTOR, ".scope").text
     page.delete_all_cookies()
 
 
