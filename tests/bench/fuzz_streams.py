@@ -1,6 +1,6 @@
 """`python -m tests.bench.fuzz_streams`: 10,000 streams of anything admissible, by both filters.
 
-Takes some minutes, and fails at the first number that is none. All streams run side by side;
+Takes half an hour or so, and fails at the first number that is none. All streams run side by side;
 some more enter by the door, their parts late, doubled and out of order.
 """
 
