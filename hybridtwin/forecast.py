@@ -167,4 +167,6 @@ class Forecast:
 
 
 def _plain(values_mg_dl: Tensor, unit: GlucoseUnit) -> list[float]:
-    return [round(from_mg_dl(value, unit), _DIGITS[unit]) for value in values_mg_dl.tolist()]
+    values = from_mg_dl(values_mg_dl.double().numpy(), unit)
+    plain: list[float] = values.round(_DIGITS[unit]).tolist()
+    return plain

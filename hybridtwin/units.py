@@ -4,7 +4,10 @@ Inside the package glucose is in mg/dL, insulin in U, carbohydrate in g, time in
 instants are aware UTC. Anything else is converted at the door, here.
 """
 
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 GlucoseUnit = Literal["mg/dL", "mmol/L"]
 
@@ -29,12 +32,15 @@ MMOL_L_SUSPECT_MEDIAN: Final = 35.0
 """A median at or below this is mmol/L sent as mg/dL: nobody lives at a median of 35 mg/dL."""
 
 
+Glucose = TypeVar("Glucose", float, NDArray[np.float64])
+
+
 def to_mg_dl(value: float, unit: GlucoseUnit) -> float:
     """Glucose in mg/dL from a value in `unit`."""
     return value * MG_DL_PER_MMOL_L if unit == "mmol/L" else value
 
 
-def from_mg_dl(value_mg_dl: float, unit: GlucoseUnit) -> float:
+def from_mg_dl(value_mg_dl: Glucose, unit: GlucoseUnit) -> Glucose:
     """Glucose in `unit` from a value in mg/dL."""
     return value_mg_dl / MG_DL_PER_MMOL_L if unit == "mmol/L" else value_mg_dl
 

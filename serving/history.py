@@ -55,11 +55,13 @@ def to_record(question: History, now: pd.Timestamp) -> Record:
         *_few(_future_or_ancient("glucose", question.glucose, now), "glucose"),
     ]
     if not problems:
+        low, high = sensor_range(unit)
         beyond = (
-            beyond_sensors(f"glucose[{i}].value", reading.value, unit)
+            _impossible(f"glucose[{i}].value", unit)
             for i, reading in enumerate(question.glucose)
+            if not low <= reading.value <= high
         )
-        problems += _few((problem for problem in beyond if problem), "glucose")
+        problems += _few(beyond, "glucose")
     for name in EVENT_TABLES:
         problems += _few(_future_or_ancient(name, getattr(question, name) or (), now), name)
     if problems:
@@ -158,11 +160,19 @@ def mistaken_unit(values: Sequence[float], unit: GlucoseUnit) -> list[Problem]:
     ]
 
 
+def sensor_range(unit: GlucoseUnit) -> tuple[float, float]:
+    """The lowest and the highest value that a sensor gives."""
+    return from_mg_dl(GLUCOSE_MIN_MG_DL, unit), from_mg_dl(GLUCOSE_MAX_MG_DL, unit)
+
+
 def beyond_sensors(where: str, value: float, unit: GlucoseUnit) -> Problem | None:
     """The problem of a reading that no sensor gives."""
-    low, high = (from_mg_dl(limit, unit) for limit in (GLUCOSE_MIN_MG_DL, GLUCOSE_MAX_MG_DL))
-    if low <= value <= high:
-        return None
+    low, high = sensor_range(unit)
+    return None if low <= value <= high else _impossible(where, unit)
+
+
+def _impossible(where: str, unit: GlucoseUnit) -> Problem:
+    low, high = sensor_range(unit)
     return Problem(
         where,
         f"is no possible reading in {unit}",
