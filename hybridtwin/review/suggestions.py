@@ -79,9 +79,11 @@ class Suggestion(BaseModel):
     measure: Measure = Field(description="What kind of help.")
     begin: datetime = Field(description="From when, local time.")
     end: datetime | None = Field(None, description="Of less basal insulin: until when.")
-    carbs_g: float | None = Field(None, description="Of a snack: carbohydrate in g.")
-    less_percent: float | None = Field(None, description="Of less basal insulin: by how much, %.")
-    dose_u: float | None = Field(None, description="The correction not given, in U.")
+    carbs_g: float | None = Field(None, ge=0, description="Of a snack: carbohydrate in g.")
+    less_percent: float | None = Field(
+        None, ge=0, le=100, description="Of less basal insulin: by how much, %."
+    )
+    dose_u: float | None = Field(None, ge=0, description="The correction not given, in U.")
     without: Chances = Field(description="If it is not followed.")
     following: Chances = Field(description="If it is.")
     rise: float = Field(description="By how much it lifts the lowest point, median, in the unit.")
