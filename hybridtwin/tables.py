@@ -28,6 +28,8 @@ _LIMITS = {
     "above_250": ("above", VERY_HIGH_MG_DL),
 }
 _REASONS = 3
+_TOLD_MG_DL = 1.0
+"""A smaller share is no reason."""
 _NADIR = ("nadir_time", "nadir_median", "nadir_low")
 
 
@@ -133,7 +135,8 @@ def _because(risk: NightRisk, unit: GlucoseUnit) -> str:
     """The first reasons that lower the night, with their shares in the lowest point."""
     if risk.explanation is None:
         return ""
-    lowering = [reason for reason in risk.explanation.reasons if reason.nadir < 0]
+    least = from_mg_dl(_TOLD_MG_DL, unit)
+    lowering = [reason for reason in risk.explanation.reasons if reason.nadir <= -least]
     return ", ".join(f"{one.driver} {_signed(one.nadir, unit)}" for one in lowering[:_REASONS])
 
 
