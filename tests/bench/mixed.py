@@ -71,12 +71,19 @@ def memory_mib() -> float:
     return found / 2**20
 
 
+def _patient(service: Site, end: float) -> tuple[str, Person]:
+    """A new patient with a day of readings, whose token lasts to the end."""
+    path, person = service.patient(consents={"care": "1"})
+    person.post(f"{path}/observations", **batch(24))
+    expires = time.time() + end - time.monotonic() + 60
+    name, known_by = person.subject.split("#")[1], path.rsplit("/", 1)[1]
+    return path, service.person(name, "patient", patient=known_by, exp=int(expires))
+
+
 def mixed(service: Site, minutes: float) -> tuple[Counter[str], list[float]]:
     """How often what was asked, and the memory along the way, MiB."""
     end = time.monotonic() + 60 * minutes
-    people = [service.patient(consents={"care": "1"}) for _ in range(CLIENTS)]
-    for path, person in people:
-        person.post(f"{path}/observations", **batch(24))
+    people = [_patient(service, end) for _ in range(CLIENTS)]
     asked: Counter[str] = Counter()
     seen: list[float] = []
     with ThreadPoolExecutor(CLIENTS) as pool:
