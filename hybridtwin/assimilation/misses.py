@@ -21,10 +21,9 @@ from hybridtwin.assimilation.settings import MissesSettings
 from hybridtwin.climatology import climatology
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.history import HISTORY_STEPS, join
-from hybridtwin.hybrid import People, usual_basal_u_min
-from hybridtwin.inputs import as_usual
+from hybridtwin.hybrid import People, Present, usual_basal_u_min
 from hybridtwin.neural.spread import KNOTS_MIN, LEVELS
-from hybridtwin.output_statistics import WIDENING, Correction
+from hybridtwin.output_statistics import EXPECTED, WIDENING, Correction
 from hybridtwin.record import Record
 from hybridtwin.timeline import CHANNEL, Timeline, to_timeline
 from hybridtwin.trust import LOOK_BACK_MIN, MIN_READINGS
@@ -141,13 +140,32 @@ def hindcasts(twin: Twin, timeline: Timeline, person: People, anchors: Tensor) -
     basal = usual_basal_u_min(history, people.values())
     read = twin.predictors(history, people, present, basal, climatology(timeline, anchors))
     correction = twin.correction(people, read)
-    future = as_usual(basal, history.minute_of_day, int(_AHEAD[-1]))
-    rolled = twin.model.roll(present, future, twin.walk)[:, _AHEAD - 1]
-    expected = correction.moved(rolled, _MINUTES)
-    spread = correction.widened(
-        twin.model.log_quantiles(present, future.is_open, _MINUTES), _MINUTES
-    )
-    return said(expected, spread, history.glucose_mg_dl[:, -1], history.minute_of_day)
+    minute = history.minute_of_day
+    return open_forecasts(twin, present, read, correction, history.glucose_mg_dl[:, -1], minute)
+
+
+def open_forecasts(
+    twin: Twin,
+    present: Present,
+    predictors: Tensor,
+    correction: Correction,
+    last_mg_dl: Tensor,
+    minute: Tensor,
+) -> Said:
+    """What B open forecasts say.
+
+    Args:
+        twin: Whose.
+        present: Where they start.
+        predictors: (B, F) of output statistics, which hold the body's forecast.
+        correction: What these put right.
+        last_mg_dl: (B,) the last reading.
+        minute: (B,) of the local day.
+    """
+    expected = correction.moved(predictors[:, EXPECTED], _MINUTES)
+    is_open = torch.ones(len(predictors))
+    quantiles = twin.model.log_quantiles(present, is_open, _MINUTES)
+    return said(expected, correction.widened(quantiles, _MINUTES), last_mg_dl, minute)
 
 
 def said(expected_mg_dl: Tensor, log_quantiles: Tensor, last_mg_dl: Tensor, minute: Tensor) -> Said:

@@ -5,14 +5,11 @@ from dataclasses import replace
 import pandas as pd
 import torch
 
-from hybridtwin.assimilation.misses import Misses, said
+from hybridtwin.assimilation.misses import Misses, open_forecasts
 from hybridtwin.belief import Belief
-from hybridtwin.inputs import as_usual
-from hybridtwin.neural.spread import KNOTS_MIN
 from hybridtwin.output_statistics import Correction
 from hybridtwin.record import Record
 from hybridtwin.twin import MEMBERS, Twin
-from hybridtwin.units import steps
 
 
 def believe(
@@ -39,18 +36,12 @@ def believe(
     """
     belief = twin.believe(record, now, members)
     with torch.inference_mode():
-        minutes = torch.tensor(KNOTS_MIN, dtype=torch.float32)
         central = belief.present.rows(torch.tensor([0]))
-        zone = belief.profile.time_zone
-        local = belief.time.tz_convert(zone)
+        local = belief.time.tz_convert(belief.profile.time_zone)
         minute = torch.tensor([float(local.hour * 60 + local.minute)])
-        future = as_usual(belief.usual_basal_u_min[:1], minute, steps(KNOTS_MIN[-1]))
-        columns = [steps(ahead) - 1 for ahead in KNOTS_MIN]
-        rolled = twin.model.roll(central, future, twin.walk)[:, columns]
-        expected = belief.correction.moved(rolled, minutes)
-        spread = twin.model.log_quantiles(central, future.is_open, minutes)
         last = torch.tensor([belief.last_reading_mg_dl])
-        own = misses.correction(said(expected, spread, last, minute))
+        usual = open_forecasts(twin, central, belief.predictors, belief.correction, last, minute)
+        own = misses.correction(usual)
     both = Correction(
         belief.correction.shift_mg_dl + own.shift_mg_dl,
         belief.correction.widening * own.widening,
