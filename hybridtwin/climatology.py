@@ -111,12 +111,12 @@ def _levels(timeline: Timeline, trace: Floats, anchor: Index, days: Index) -> li
         columns += [change.mean(begin, end) for change in changes]
         columns += [np.full(len(anchor), np.nan)] * (len(_CHANGES_MIN) - len(changes))
     for names in (BOLUS, CARBS, ("basal_u",)):
-        amount = _Sums(_amounts(timeline, names))
+        amount = _Sums(amounts(timeline, names))
         columns.append(_DAY * amount.mean(anchor - days * _DAY, anchor))
     return columns
 
 
-def _amounts(timeline: Timeline, names: tuple[str, ...]) -> Floats:
+def amounts(timeline: Timeline, names: tuple[str, ...]) -> Floats:
     """(T,) several channels' amounts per step, NaN where not known."""
     those = [CHANNEL[name] for name in names]
     known = timeline.known[:, those].all(1).numpy()
@@ -141,7 +141,7 @@ def _this_hour(timeline: Timeline, trace: Floats, anchor: Index, days: Index) ->
     now = usual(0)
     columns = [now, *(usual(steps(ahead)) - now for ahead in _AHEAD_MIN)]
     for names in (BOLUS, CARBS):
-        amount = _Sums(_amounts(timeline, names))
+        amount = _Sums(amounts(timeline, names))
         columns += [steps(span) * mean(amount, before, steps(span)) for span in _AMOUNTS_MIN]
     return columns
 

@@ -59,5 +59,4 @@ TheModel = Annotated[Twin, Depends(_model)]
 """The twin, to be looked at; to compute with it, ask for `TheTwin`."""
 TheTwin = Annotated[Twin, Depends(_twin, scope="function")]
 TheReview = Annotated[Future[Tonight] | None, Depends(_review)]
-TheGuest = Annotated[Caller | None, Depends(guest_of)]
 TheSettings = Annotated[Settings, Depends(_settings)]

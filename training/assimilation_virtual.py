@@ -25,16 +25,14 @@ from hybridtwin.assimilation.slow import SENSITIVITIES
 from hybridtwin.assimilation.state import FILTERED, SLOW, TODAY, begun
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.history import join
-from hybridtwin.hybrid import People
 from hybridtwin.native import native_step
-from hybridtwin.physiology.covariates import beta_cells, prior_scores
-from hybridtwin.physiology.parameters import DEFAULT_WEIGHT_KG
 from hybridtwin.timeline import CHANNEL, to_timeline
 from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN, steps
 from hybridtwin.virtual.drawn import draw_patients
 from hybridtwin.virtual.habits import Habits, draw_traits
 from hybridtwin.virtual.life import VirtualPerson, live
+from training.forecasters import everyone
 from training.metrics import ALL, MEAN, ROW, bootstrap_mean, interval
 
 Array = NDArray[np.float64]
@@ -130,7 +128,8 @@ def follow(
     minute = torch.stack([each.minute_of_day for each in timelines], 1).float()
     original = torch.stack([each.original for each in timelines], 1)
     read = torch.where(original, values[..., CHANNEL["glucose_mg_dl"]], torch.nan)
-    who, take = strangers(twin, people), native_step()
+    who = everyone([twin.person_for(one.record.profile) for one in people])
+    take = native_step()
     task = progress.add_task("following", total=count)
     days, hours = [], []
     with torch.inference_mode():
@@ -159,18 +158,6 @@ def follow(
         torch.stack(hours),
         torch.from_numpy(true.reshape(protocol.days, _DAY, -1).mean(1)),
         torch.from_numpy(last_day[np.maximum(at - _DAY, 0)]),
-    )
-
-
-def strangers(twin: Twin, people: list[VirtualPerson]) -> People:
-    """What the population twin knows of people: their weight and covariates."""
-    profiles = [one.record.profile for one in people]
-    usual = twin.person.rows(torch.zeros(len(profiles), dtype=torch.long))
-    return People(
-        usual.embedding,
-        usual.scores + torch.stack([prior_scores(one) for one in profiles]),
-        torch.tensor([float(one.weight_kg or DEFAULT_WEIGHT_KG) for one in profiles]),
-        torch.tensor([beta_cells(one) for one in profiles]),
     )
 
 

@@ -7,7 +7,6 @@ people's own equations, which no model shares.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Final, Literal
 
 import pandas as pd
@@ -24,6 +23,7 @@ from hybridtwin.virtual.patients import load_patients
 from training.batch import Batch, Participants, learning_part
 from training.black_box import BlackBoxSettings, fit_black_box
 from training.cause_scores import rows, scores
+from training.forecasters import everyone
 from training.module import what_followed, with_own
 from training.personalise import PersonalSettings, fit_people
 from training.virtual_futures import Futures, draw_moments, make_futures
@@ -128,8 +128,8 @@ def strangers(twin: Twin, people: Participants) -> People:
     """What the population twin knows of people: their weight and covariates."""
     count = len(people.names)
     embedding = torch.zeros(count, twin.person.embedding.shape[1])
-    everyone = with_own(twin.person, people, embedding, torch.zeros_like(people.prior_scores))
-    return everyone.rows(torch.arange(1, count + 1))
+    known = with_own(twin.person, people, embedding, torch.zeros_like(people.prior_scores))
+    return known.rows(torch.arange(1, count + 1))
 
 
 def fitted(twin: Twin, learnt: Participants, settings: PersonalSettings) -> People:
@@ -140,7 +140,7 @@ def fitted(twin: Twin, learnt: Participants, settings: PersonalSettings) -> Peop
         fit.twin.person if fit.kept else unfitted.rows(torch.tensor([person]))
         for person, fit in enumerate(fits)
     ]
-    return People(*(torch.cat([getattr(one, f.name) for one in own]) for f in fields(People)))
+    return everyone(own)
 
 
 def asked(twin: Twin, people: People) -> Answer:

@@ -16,11 +16,11 @@ from rich.progress import Progress
 
 from hybridtwin.climatology import joined
 from hybridtwin.glycemia.episodes import EPISODE_STEPS, LOW_MG_DL, lasts
-from hybridtwin.sensor_faults.doubt import ONSET_STEPS, doubtful
+from hybridtwin.sensor_faults.doubt import doubtful, told_soon
 from hybridtwin.sensor_faults.modes import Array
 from hybridtwin.sensor_faults.settings import FaultSettings
-from hybridtwin.timeline import Timeline
-from hybridtwin.trust import STALE_MIN
+from hybridtwin.timeline import CHANNEL, Timeline
+from hybridtwin.trust import LOOK_BACK_MIN, STALE_MIN
 from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN, steps
 from training.faulted import Part
@@ -31,8 +31,7 @@ from training.windows import history_known, side_by_side
 AS_IT_IS, IN_DOUBT = "twin", "twin-in-doubt"
 _AHEAD: Final = steps(60)
 _LONGEST: Final = steps(STALE_MIN)
-_LOOK_BACK_MIN: Final = 360
-_LOOK_BACK: Final = steps(_LOOK_BACK_MIN)
+_LOOK_BACK: Final = steps(LOOK_BACK_MIN)
 _AFTER: Final = steps(15)
 _APART: Final = steps(30)
 _NIGHTS_PER_WEEK: Final = 7
@@ -96,7 +95,7 @@ def _asked(part: Part, timeline: Timeline, rule: AlarmRule) -> Steps:
     night = part.night(rule.since_h, rule.until_h) & timeline.original.numpy()
     minute = timeline.minute_of_day.numpy()
     due = minute % rule.every_min < STEP_MIN
-    enough = history_known(timeline, _LOOK_BACK_MIN).numpy() >= rule.min_history_known
+    enough = history_known(timeline, LOOK_BACK_MIN).numpy() >= rule.min_history_known
     return np.flatnonzero(night & due & enough)
 
 
@@ -136,16 +135,13 @@ def _in_doubt(
     sound = timeline.original.numpy() & ~mask
     last = np.maximum.accumulate(np.where(sound, np.arange(len(sound)), -1))[asked]
     # What is told later is not known yet: then the two readings before it are sound.
-    soon = np.zeros(len(told), dtype=bool)
-    for later in range(1, ONSET_STEPS + 1):
-        soon[:-later] |= told[later:]
-    changed = (told[asked] | ~soon[asked]) & (asked - last <= _LONGEST)
+    changed = (told[asked] | ~told_soon(told)[asked]) & (asked - last <= _LONGEST)
     recently = np.convolve(mask, np.ones(_LOOK_BACK))[: len(mask)] > 0
     changed &= recently[asked]
     chance = plain.copy()
     if changed.any():
-        reading = np.where(sound, timeline.values[:, 0].double(), np.nan)
-        believed = part.showing(reading)
+        glucose = timeline.values[:, CHANNEL["glucose_mg_dl"]].double()
+        believed = part.showing(np.where(sound, glucose, np.nan))
         chance[changed] = _low_ahead(twin, part, believed, last[changed], asked[changed], rule)
     return chance
 

@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from hybridtwin.glycemia.episodes import LOW_MG_DL, VERY_HIGH_MG_DL, lasts
 from hybridtwin.native import native_walk
+from hybridtwin.review.settings import ReviewSettings
 from hybridtwin.twin import Twin
 from hybridtwin.virtual.life import VirtualPerson
 from hybridtwin.virtual.patients import Array
@@ -39,6 +40,8 @@ class EveningsRule(BaseModel):
     least_mg_dl: float = Field(
         80, gt=0, description="Last reading: below it a low is no matter of forecasting."
     )
+    review: ReviewSettings = ReviewSettings()
+    split: str = "planted"
     bootstrap_samples: int = Field(1000, ge=1)
     seed: int = 0
 

@@ -16,7 +16,6 @@ from rich.progress import Progress
 from hybridtwin.review.drivers import Driver
 from hybridtwin.review.night import forecast_night
 from hybridtwin.review.reasons import explain
-from hybridtwin.review.settings import ReviewSettings
 from hybridtwin.twin import Twin
 from hybridtwin.virtual.planted import Evening, Planted
 from training.cause_scores import rows
@@ -42,8 +41,6 @@ class ReviewReasonsProtocol(EveningsRule):
 
     kind: Literal["review-reasons"] = "review-reasons"
     name: str = "review-reasons"
-    split: str = "planted"
-    review: ReviewSettings = ReviewSettings()
 
 
 def evaluate_reasons(

@@ -46,8 +46,6 @@ class ReviewSuggestionsProtocol(EveningsRule):
 
     kind: Literal["review-suggestions"] = "review-suggestions"
     name: str = "review-suggestions"
-    split: str = "planted"
-    review: ReviewSettings = ReviewSettings()
 
 
 def evaluate_suggestions(

@@ -12,9 +12,10 @@ from typing import Final
 import numpy as np
 import torch
 
+from hybridtwin.climatology import amounts
 from hybridtwin.events import Dose
 from hybridtwin.plan import Plan
-from hybridtwin.review.usual import DAY, Floats, Usual, amounts, exertion_of
+from hybridtwin.review.usual import DAY, Floats, Usual, exertion_of
 from hybridtwin.timeline import BOLUS, CARBS, CHANNEL, LONG_ACTING, MODULATORS, Timeline
 from hybridtwin.units import steps
 

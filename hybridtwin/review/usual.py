@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridtwin.climatology import CLIMATOLOGY_DAYS, joined
+from hybridtwin.climatology import CLIMATOLOGY_DAYS, amounts, joined
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.physiology.exercise import exertion
 from hybridtwin.timeline import BOLUS, CARBS, CHANNEL, Timeline
@@ -53,13 +53,6 @@ def usual(timeline: Timeline) -> Usual:
         bolus_u_g=_per_gram(carbs, bolus),
         exertion=_mean(_days(exertion_of(timeline), DAY, SOON)),
     )
-
-
-def amounts(timeline: Timeline, names: tuple[str, ...]) -> Floats:
-    """(T,) several channels' amounts per step, NaN where not known."""
-    those = [CHANNEL[name] for name in names]
-    known = timeline.known[:, those].all(1).numpy()
-    return np.where(known, timeline.values[:, those].double().sum(1).numpy(), np.nan)
 
 
 def exertion_of(timeline: Timeline) -> Floats:

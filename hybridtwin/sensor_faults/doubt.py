@@ -68,10 +68,15 @@ def doubtful(compression: Array, settings: FaultSettings) -> NDArray[np.bool_]:
         settings: From which probability.
     """
     told = compression >= settings.compression.told_at
-    early = told.copy()
+    return told | told_soon(told)
+
+
+def told_soon(told: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(..., T) steps soon after which a compression is told (..., T), so that it had begun."""
+    soon = np.zeros_like(told)
     for steps in range(1, ONSET_STEPS + 1):
-        early[..., :-steps] |= told[..., steps:]
-    return early
+        soon[..., :-steps] |= told[..., steps:]
+    return soon
 
 
 def doubt(record: Record, settings: FaultSettings) -> Doubt:

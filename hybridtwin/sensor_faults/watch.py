@@ -7,7 +7,7 @@ look for faults in the same quantity, the reading less its prediction. Only read
 looked at, and two parts of a stream one after the other give what the whole gives.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -183,16 +183,7 @@ def _anew(held: Watched, begins: NDArray[np.bool_], reading: Array) -> Watched:
     state[begins] = 0
     state[begins, :, 0] = reading[begins, None]
     covariance[begins] = np.diag([_FIRST_LEVEL_SD_MG_DL**2, _FIRST_SLOPE_SD_MG_DL**2, 0])
-    return Watched(
-        weights,
-        state,
-        covariance,
-        held.scale,
-        held.readings,
-        held.silent_steps,
-        held.bolus_u,
-        held.carbs_g,
-    )
+    return replace(held, weights=weights, state=state, covariance=covariance)
 
 
 def _change(stream: Stream, at: int, every: Modes, settings: FaultSettings, held: Watched) -> Array:

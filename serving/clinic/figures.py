@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from scipy.stats import binomtest
-
+from hybridtwin.patterns.chance import share_interval
 from serving.clinic.summary import PastNight
 
 EDGES: Final = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
@@ -99,7 +98,6 @@ def figures(nights: Sequence[PastNight], warned_from: float) -> Figures:
 
 def _bin(begin: float, end: float, inside: Sequence[tuple[float, bool]]) -> Bin:
     lows = sum(low for _, low in inside)
-    interval = binomtest(lows, len(inside)).proportion_ci(method="wilson")
     return Bin(
         begin=begin,
         end=end,
@@ -107,5 +105,5 @@ def _bin(begin: float, end: float, inside: Sequence[tuple[float, bool]]) -> Bin:
         forecast=sum(chance for chance, _ in inside) / len(inside),
         lows=lows,
         share=lows / len(inside),
-        interval=(float(interval.low), float(interval.high)),
+        interval=share_interval(lows, len(inside)),
     )

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from hybridtwin.forecast import Forecast
 from hybridtwin.glycemia.episodes import LOW_MG_DL, VERY_LOW_MG_DL, episodes
-from hybridtwin.glycemia.summary import recent_trace
+from hybridtwin.glycemia.summary import LEAST_WORN_PERCENT, recent_trace
 from hybridtwin.record import Record
 from hybridtwin.review.review import NightReview, NightRisk
 from hybridtwin.trust import STALE_MIN
@@ -22,7 +22,7 @@ PAST_DAYS: Final = 28
 """How far back the clinic looks at its forecasts."""
 RATE_OVER_MIN: Final = 30
 """Over how long a change is read off the trace."""
-COVERED_LEAST: Final = 0.7
+COVERED_LEAST: Final = LEAST_WORN_PERCENT / 100
 """Share of a night that readings must cover before it counts as without a low; AGP reports ask for
 the same."""
 _BANDS: Final = ((0.05, 0.95), (0.25, 0.75))
@@ -46,7 +46,6 @@ class Lately(Part):
         rate_mg_dl_min: How fast glucose changes; None where readings are missing.
         lows: Episodes below 70 of 15 minutes or longer in the last 7 days.
         very_lows: And below 54.
-        last_low: When the last low ended.
         origin: From which the curve's minutes count.
         curve: The last 12 hours, as an SVG path.
     """
@@ -56,7 +55,6 @@ class Lately(Part):
     rate_mg_dl_min: float | None
     lows: int
     very_lows: int
-    last_low: AwareDatetime | None
     origin: AwareDatetime
     curve: str
 
@@ -124,7 +122,6 @@ def lately(record: Record) -> Lately | None:
         rate_mg_dl_min=_rate(trace.mg_dl),
         lows=len(lows),
         very_lows=len(episodes(trace.mg_dl < VERY_LOW_MG_DL, known)),
-        last_low=trace.time(lows[-1].end).to_pydatetime() if lows else None,
         origin=trace.time(first).to_pydatetime(),
         curve=drawing.line(trace.mg_dl[first::_THIN], _THIN * STEP_MIN),
     )

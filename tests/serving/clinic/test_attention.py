@@ -19,7 +19,7 @@ NOW = datetime(2026, 1, 31, 20, 30, tzinfo=UTC)
 
 
 def _last(mg_dl=120.0, age_min=3.0, **more):
-    values = {"rate_mg_dl_min": 0.0, "lows": 0, "very_lows": 0, "last_low": None} | more
+    values = {"rate_mg_dl_min": 0.0, "lows": 0, "very_lows": 0} | more
     return Lately(
         time=NOW - timedelta(minutes=age_min), mg_dl=mg_dl, origin=NOW, curve="", **values
     )
