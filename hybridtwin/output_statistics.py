@@ -62,6 +62,10 @@ class Correction:
         middle = log_quantiles[..., _MEDIAN : _MEDIAN + 1]
         return middle + factor.unsqueeze(-1) * (log_quantiles - middle)
 
+    def then(self, other: "Correction") -> "Correction":
+        """Both, one after the other."""
+        return Correction(self.shift_mg_dl + other.shift_mg_dl, self.widening * other.widening)
+
     def rows(self, index: Tensor) -> "Correction":
         """The chosen windows."""
         return Correction(self.shift_mg_dl[index], self.widening[index])

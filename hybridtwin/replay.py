@@ -15,10 +15,9 @@ from rich.progress import Progress
 
 from hybridtwin.ask import read_person
 from hybridtwin.assimilation.assimilated import Assimilated, assimilate, day_of
-from hybridtwin.assimilation.misses import Misses, misses
+from hybridtwin.assimilation.hindcasts import kept_current
 from hybridtwin.assimilation.path import path
 from hybridtwin.assimilation.settings import AssimilationSettings
-from hybridtwin.assimilation.start import believe
 from hybridtwin.commands import Model, Participant, Source, Unit, draw
 from hybridtwin.config import read_config
 from hybridtwin.errors import HistoryError
@@ -68,7 +67,7 @@ def replay(twin: Twin, record: Record, settings: AssimilationSettings) -> Iterat
     Raises:
         HistoryError: The whole record is too little to begin.
     """
-    held, last, missed, learnt = None, None, None, ""
+    held, last, current, learnt = None, None, twin, ""
     for now in hours(record):
         known = record.before(now)
         arrived = known if last is None else known.since(last)
@@ -81,9 +80,9 @@ def replay(twin: Twin, record: Record, settings: AssimilationSettings) -> Iterat
         last = now
         # What forecasts miss is learnt anew every day.
         today = day_of(now, record.profile.time_zone)
-        if missed is None or today != learnt:
-            missed, learnt = misses(twin, known, settings.misses), today
-        yield Moment(held, now, _ahead(twin, missed, known, now))
+        if today != learnt:
+            current, learnt = kept_current(twin, known, settings.misses), today
+        yield Moment(held, now, _ahead(current, known, now))
 
 
 def hours(record: Record) -> pd.DatetimeIndex:
@@ -95,11 +94,9 @@ def hours(record: Record) -> pd.DatetimeIndex:
     return pd.date_range(first, times.iloc[-1].ceil("5min"), freq=_EVERY)
 
 
-def _ahead(
-    twin: Twin, missed: Misses, known: Record, now: pd.Timestamp
-) -> tuple[float, ...] | None:
+def _ahead(twin: Twin, known: Record, now: pd.Timestamp) -> tuple[float, ...] | None:
     try:
-        belief = believe(twin, missed, known, now)
+        belief = twin.believe(known, now)
     except HistoryError:
         return None
     forecast = twin.forecast(belief, horizon_min=AHEAD_MIN)

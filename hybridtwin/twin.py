@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from hybridtwin.ahead import check_question, future_of, since
+from hybridtwin.assimilation.misses import Misses, Said
 from hybridtwin.belief import Belief
 from hybridtwin.climatology import climatology
 from hybridtwin.dynamics import Walk, walk
@@ -17,7 +18,9 @@ from hybridtwin.events import Profile
 from hybridtwin.forecast import Forecast
 from hybridtwin.history import HISTORY_STEPS, History, join
 from hybridtwin.hybrid import HybridModel, ModelShape, People, Present, usual_basal_u_min
+from hybridtwin.neural.spread import KNOTS_MIN
 from hybridtwin.output_statistics import (
+    EXPECTED,
     Correction,
     OutputStatistics,
     no_correction,
@@ -25,9 +28,7 @@ from hybridtwin.output_statistics import (
 )
 from hybridtwin.paths import correlation, paths, standard_noise, unexplained
 from hybridtwin.physiology.covariates import beta_cells, prior_scores
-from hybridtwin.plan import (
-    Plan,
-)
+from hybridtwin.plan import Plan
 from hybridtwin.record import Record
 from hybridtwin.sensor_faults.doubt import doubt, said, trusted
 from hybridtwin.sensor_faults.settings import FaultSettings
@@ -79,7 +80,9 @@ class Twin:
         model: Shared weights.
         person: One row: embedding and parameter scores.
         walk: How it takes steps: by torch, or by machine code, where many forecasts follow.
-        statistics: What its open forecasts usually miss; None where that was not learnt.
+        statistics: What open forecasts of anybody miss; None where that was not learnt.
+        misses: What those of its person missed lately, see `kept_current`; None where that was not
+            learnt.
         faults: What is held likely of sensors: readings in doubt are then unknown to a belief.
             None, the default, believes every reading.
     """
@@ -89,6 +92,7 @@ class Twin:
     person: People
     walk: Walk = walk
     statistics: OutputStatistics | None = None
+    misses: Misses | None = None
     faults: FaultSettings | None = None
 
     def believe(
@@ -129,7 +133,7 @@ class Twin:
             basal = usual_basal_u_min(history, person.values())
             usual = climatology(timeline, torch.tensor([anchor]))
             read = self.predictors(history, person, present, basal, usual)
-            correction = self.correction(person, read)
+            correction = self.correction(history, person, present, read)
             present = ensemble(present, members, self.config.score_sd, seed)
         time = timeline.time(anchor)
         return Belief(
@@ -171,8 +175,24 @@ class Twin:
         """
         return predictors(self.model, history, people, present, usual_basal_u_min, usual, self.walk)
 
-    def correction(self, people: People, read: Tensor) -> Correction:
+    def correction(
+        self, history: History, people: People, present: Present, read: Tensor
+    ) -> Correction:
         """What is put right in the open forecasts of B windows.
+
+        Args:
+            history: B.
+            people: Who they are, B rows.
+            present: Where they stand.
+            read: Their predictors.
+        """
+        usual = self.usual_correction(people, read)
+        if self.misses is None:
+            return usual
+        return usual.then(self.misses.correction(self.said(history, present, read, usual)))
+
+    def usual_correction(self, people: People, read: Tensor) -> Correction:
+        """What everyone's forecasts miss.
 
         Statistics of people without insulin of their own say nothing of others: these are left as
         they are.
@@ -189,6 +209,19 @@ class Twin:
         return Correction(
             torch.where(like_them, found.shift_mg_dl, nothing.shift_mg_dl),
             torch.where(like_them, found.widening, nothing.widening),
+        )
+
+    def said(
+        self, history: History, present: Present, read: Tensor, correction: Correction
+    ) -> Said:
+        """What the open forecasts of B windows say after a correction."""
+        minutes = torch.tensor(KNOTS_MIN, dtype=torch.float32)
+        quantiles = self.model.log_quantiles(present, torch.ones(len(read)), minutes)
+        return Said.of(
+            correction.moved(read[:, EXPECTED], minutes),
+            correction.widened(quantiles, minutes),
+            history.glucose_mg_dl[:, -1],
+            history.minute_of_day,
         )
 
     def forecast(

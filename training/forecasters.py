@@ -10,6 +10,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from hybridtwin.assimilation.hindcasts import missed
+from hybridtwin.assimilation.misses import Misses, nothing_missed
+from hybridtwin.assimilation.settings import MissesSettings
 from hybridtwin.climatology import CLIMATOLOGY, CLIMATOLOGY_DAYS, climatology
 from hybridtwin.dynamics import Acting, Person, State
 from hybridtwin.errors import ModelError
@@ -20,6 +23,7 @@ from hybridtwin.inputs import as_usual
 from hybridtwin.native import native_walk
 from hybridtwin.neural.residual import ResidualWeights
 from hybridtwin.neural.spread import LEVELS
+from hybridtwin.output_statistics import Correction
 from hybridtwin.physiology.parameters import NAMES
 from hybridtwin.registry import load_twin
 from hybridtwin.twin import Twin
@@ -29,6 +33,7 @@ from training.personalise import PersonalSettings, fit_people
 from training.windows import FitFunction, Forecaster, Prediction, Windows
 
 _CHUNK = 2048
+_DAY: Final = steps(MINUTES_PER_DAY)
 HISTORY_DAYS: Final = math.ceil(HISTORY_STEPS * STEP_MIN / MINUTES_PER_DAY)
 """Of a person's past that every forecast sees."""
 
@@ -142,6 +147,46 @@ def fitted(twin: Twin, settings: PersonalSettings, learn: Windows) -> dict[str, 
     return {fit.participant: fit.twin for fit in fit_people(twin, participants, settings)}
 
 
+def current(twin: Twin, settings: MissesSettings, days: int = CLIMATOLOGY_DAYS) -> FitFunction:
+    """The twin as it is, with what its forecasts of each person missed before the window's day.
+
+    Args:
+        twin: Of whom.
+        settings: How misses are learnt.
+        days: See `population`.
+    """
+
+    def predict(windows: Windows) -> Prediction:
+        persons = _same(twin, windows)
+        own = replace(twin, misses=misses_of(twin, persons, windows, settings))
+        return _predict(own, persons, windows, as_it_is, days)
+
+    return lambda _: predict
+
+
+def misses_of(
+    twin: Twin, persons: Sequence[People], windows: Windows, settings: MissesSettings
+) -> Misses:
+    """Of each window (W,): what was missed when its day began, as a service learns it once a day.
+
+    Args:
+        twin: Who forecasts.
+        persons: One row for each person of the windows.
+        windows: From where.
+        settings: How it is learnt.
+    """
+    found = nothing_missed(len(windows))
+    for person, timeline in enumerate(windows.timelines):
+        at = windows.of(person)
+        if not len(at):
+            continue
+        days, row = (windows.anchor[at] // _DAY).unique(return_inverse=True)
+        learnt = missed(twin, timeline, persons[person], days * _DAY, settings).rows(row)
+        found.coefficients_mg_dl[at] = learnt.coefficients_mg_dl
+        found.widening[at] = learnt.widening
+    return found
+
+
 def body_only(twin: Twin) -> FitFunction:
     """The twin without the network's flux; the encoder still says where the body starts."""
 
@@ -167,6 +212,7 @@ def uncorrected(twin: Twin) -> FitFunction:
 TWINS: Final[dict[str, Callable[[Twin, PersonalSettings], FitFunction]]] = {
     "twin": lambda twin, _: population(twin),
     "twin-personal": personal,
+    "twin-current": lambda twin, _: current(twin, MissesSettings()),
     "uncorrected": lambda twin, _: uncorrected(twin),
     "body-only": lambda twin, _: body_only(twin),
     "network-only": lambda twin, _: network_only(twin),
@@ -226,6 +272,13 @@ class Moments:
         own = usual[self.at]
         return twin.predictors(self.history, self.people, self.present, self.usual_basal_u_min, own)
 
+    def corrected_by(self, twin: Twin, usual: Tensor) -> Correction:
+        """What it puts right, by the climatology (W, C) of all windows and their misses, if any."""
+        read = self.read_by(twin, usual)
+        if twin.misses:
+            twin = replace(twin, misses=twin.misses.rows(self.at))
+        return twin.correction(self.history, self.people, self.present, read)
+
 
 def moments(
     twin: Twin,
@@ -272,7 +325,7 @@ def _predict(
             future = as_usual(basal, each.history.minute_of_day, length)
             rolled = twin.model.roll(present, future, twin.walk)[:, columns]
             spread = twin.model.log_quantiles(present, future.is_open, minutes)
-            correction = twin.correction(each.people, each.read_by(twin, usual))
+            correction = each.corrected_by(twin, usual)
             trajectory = correction.moved(rolled, minutes)
             means.append(trajectory)
             quantiles.append(trajectory.unsqueeze(-1) * correction.widened(spread, minutes).exp())

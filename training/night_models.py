@@ -192,7 +192,7 @@ def sample_paths(
     with torch.inference_mode():
         for each in moments(twin, persons, windows, size=_CHUNK):
             basal, count = each.usual_basal_u_min, len(each.at)
-            correction = twin.correction(each.people, each.read_by(twin, usual))
+            correction = each.corrected_by(twin, usual)
             future = as_usual(
                 basal.repeat_interleave(members),
                 each.history.minute_of_day.repeat_interleave(members),

@@ -1,37 +1,25 @@
-"""What forecasts of one person usually miss: learnt from the person's own days, and put right.
+"""What forecasts of one person usually miss, and how it is put right.
 
-The same twin forecasts again from every hour of the days before, as it would have then; what was
-read afterwards says how far such forecasts lie off at this hour of the day, after such a change and
-at such a height, and how much wider or narrower their spread has to be. A ridge regression with a
-memory that fades: the mode of the posterior of coefficients that are 0 before anything is seen, and
-the same as a Kalman filter's where they wander slowly (Galanis & Anadranistakis 2002, Meteorol.
-Appl. 9:437, put weather forecasts right in this way).
-
-It is a function of twin and record alone: how the record arrived does not matter.
+What was read after earlier forecasts says how far such forecasts lie off at this hour of the day,
+after such a change and at such a height, and how much wider or narrower their spread has to be. A
+ridge regression with a memory that fades: the mode of the posterior of coefficients that are 0
+before anything is seen, and the same as a Kalman filter's where they wander slowly (Galanis &
+Anadranistakis 2002, Meteorol. Appl. 9:437, put weather forecasts right in this way).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import torch
 from torch import Tensor
 
 from hybridtwin.assimilation.settings import MissesSettings
-from hybridtwin.climatology import climatology
 from hybridtwin.events import MINUTES_PER_DAY
-from hybridtwin.history import HISTORY_STEPS, join
-from hybridtwin.hybrid import People, Present, usual_basal_u_min
 from hybridtwin.neural.spread import KNOTS_MIN, LEVELS
-from hybridtwin.output_statistics import EXPECTED, WIDENING, Correction
-from hybridtwin.record import Record
-from hybridtwin.timeline import CHANNEL, Timeline, to_timeline
-from hybridtwin.trust import LOOK_BACK_MIN, MIN_READINGS
-from hybridtwin.twin import Twin
-from hybridtwin.units import STEP_MIN, steps
+from hybridtwin.output_statistics import WIDENING, Correction
 
 _MINUTES: Final = torch.tensor(KNOTS_MIN, dtype=torch.float32)
-_AHEAD: Final = torch.tensor([steps(minutes) for minutes in KNOTS_MIN])
 _CENTRAL: Final = (LEVELS.index(0.1), LEVELS.index(0.9))
 _SD_PER_CENTRAL_80: Final = 1 / (2 * 1.2816)
 _LEAST_SD_MG_DL: Final = 5.0
@@ -60,6 +48,19 @@ class Said:
     last_mg_dl: Tensor
     minute_of_day: Tensor
 
+    @classmethod
+    def of(
+        cls, expected_mg_dl: Tensor, log_quantiles: Tensor, last_mg_dl: Tensor, minute: Tensor
+    ) -> "Said":
+        """Forecasts (B, H) with quantiles (B, H, Q) of log ratios at `LEVELS`."""
+        low, high = (expected_mg_dl * log_quantiles[..., level].exp() for level in _CENTRAL)
+        sd = ((high - low) * _SD_PER_CENTRAL_80).clamp(min=_LEAST_SD_MG_DL)
+        return cls(expected_mg_dl, sd, last_mg_dl, minute)
+
+    def rows(self, index: Tensor) -> "Said":
+        """The chosen forecasts."""
+        return Said(*(getattr(self, each.name)[index] for each in fields(self)))
+
     def circumstances(self) -> Tensor:
         """(B, H, K) what a miss may depend on: each of about the same size."""
         angle = 2 * math.pi * self.minute_of_day / MINUTES_PER_DAY
@@ -77,25 +78,30 @@ class Said:
 
 @dataclass(frozen=True)
 class Misses:
-    """What is put right.
+    """What is put right in forecasts of one person, B = 1, or of B forecasts, each by its own.
 
     Attributes:
-        coefficients_mg_dl: (H, K) of `Said.circumstances`.
-        widening: (H,) factor on the spread.
+        coefficients_mg_dl: (B, H, K) of `Said.circumstances`.
+        widening: (B, H) factor on the spread.
     """
 
     coefficients_mg_dl: Tensor
     widening: Tensor
 
-    @classmethod
-    def none(cls) -> "Misses":
-        """Of somebody of whom nothing is known."""
-        return cls(torch.zeros(len(KNOTS_MIN), CIRCUMSTANCES), torch.ones(len(KNOTS_MIN)))
-
     def correction(self, said: Said) -> Correction:
         """Of B forecasts, on top of what is corrected for everyone."""
         shift = (said.circumstances() * self.coefficients_mg_dl).sum(-1)
         return Correction(shift, self.widening.expand_as(shift))
+
+    def rows(self, index: Tensor) -> "Misses":
+        """Those of the chosen forecasts."""
+        return Misses(self.coefficients_mg_dl[index], self.widening[index])
+
+
+def nothing_missed(count: int = 1) -> Misses:
+    """Of `count` people of whom nothing is known."""
+    coefficients = torch.zeros(count, len(KNOTS_MIN), CIRCUMSTANCES)
+    return Misses(coefficients, torch.ones(count, len(KNOTS_MIN)))
 
 
 def learnt(said: Said, read_mg_dl: Tensor, age_days: Tensor, settings: MissesSettings) -> Misses:
@@ -128,90 +134,4 @@ def learnt(said: Said, read_mg_dl: Tensor, age_days: Tensor, settings: MissesSet
     # much as so many forecasts.
     far = (left.clamp(max=_OUTLIER_SD) * fresh).sum(0) + settings.usual_windows * _MEAN_ABSOLUTE
     width = far / (fresh.sum(0) + settings.usual_windows) / _MEAN_ABSOLUTE
-    return Misses(coefficients.float(), width.float().clamp(*WIDENING))
-
-
-def hindcasts(twin: Twin, timeline: Timeline, person: People, anchors: Tensor) -> Said:
-    """What the twin would have said, as usual, at grid points (B,) of a person's timeline."""
-    grid = join([timeline])
-    history = grid.history(anchors + HISTORY_STEPS)
-    people = person.rows(torch.zeros_like(anchors))
-    present = twin.model.begin(history, people)
-    basal = usual_basal_u_min(history, people.values())
-    read = twin.predictors(history, people, present, basal, climatology(timeline, anchors))
-    correction = twin.correction(people, read)
-    minute = history.minute_of_day
-    return open_forecasts(twin, present, read, correction, history.glucose_mg_dl[:, -1], minute)
-
-
-def open_forecasts(
-    twin: Twin,
-    present: Present,
-    predictors: Tensor,
-    correction: Correction,
-    last_mg_dl: Tensor,
-    minute: Tensor,
-) -> Said:
-    """What B open forecasts say.
-
-    Args:
-        twin: Whose.
-        present: Where they start.
-        predictors: (B, F) of output statistics, which hold the body's forecast.
-        correction: What these put right.
-        last_mg_dl: (B,) the last reading.
-        minute: (B,) of the local day.
-    """
-    expected = correction.moved(predictors[:, EXPECTED], _MINUTES)
-    is_open = torch.ones(len(predictors))
-    quantiles = twin.model.log_quantiles(present, is_open, _MINUTES)
-    return said(expected, correction.widened(quantiles, _MINUTES), last_mg_dl, minute)
-
-
-def said(expected_mg_dl: Tensor, log_quantiles: Tensor, last_mg_dl: Tensor, minute: Tensor) -> Said:
-    """B forecasts of (B, H) with quantiles (B, H, Q) of log ratios at `LEVELS`."""
-    low, high = (expected_mg_dl * log_quantiles[..., level].exp() for level in _CENTRAL)
-    sd = ((high - low) * _SD_PER_CENTRAL_80).clamp(min=_LEAST_SD_MG_DL)
-    return Said(expected_mg_dl, sd, last_mg_dl, minute)
-
-
-def misses(twin: Twin, record: Record, settings: MissesSettings) -> Misses:
-    """What forecasts of the record's person missed in the days before its end.
-
-    Raises:
-        HistoryError: The record holds no glucose.
-    """
-    timeline = to_timeline(record)
-    anchors = hourly(timeline, settings)
-    if not len(anchors):
-        return Misses.none()
-    with torch.inference_mode():
-        made = hindcasts(twin, timeline, twin.person_for(record.profile), anchors)
-        read = read_after(timeline, anchors)
-        age = (len(timeline) - 1 - anchors) * (STEP_MIN / MINUTES_PER_DAY)
-        return learnt(made, read, age, settings)
-
-
-def hourly(timeline: Timeline, settings: MissesSettings) -> Tensor:
-    """Grid points of the last days from which a forecast could start, so often."""
-    known = timeline.values.new_zeros(len(timeline) + 1)
-    known[1:] = timeline.original.cumsum(0)
-    look_back = steps(LOOK_BACK_MIN)
-    every, days = steps(settings.every_min), steps(settings.days * MINUTES_PER_DAY)
-    points = torch.arange(len(timeline))
-    enough = known[1:] - known[(points + 1 - look_back).clamp(min=0)] >= MIN_READINGS
-    late = points >= max(len(timeline) - days, look_back)
-    usable = torch.nonzero(timeline.original & enough & late).flatten()
-    period = usable // every
-    first = torch.ones_like(period, dtype=torch.bool)
-    first[1:] = period[1:] > period[:-1]
-    return usable[first]
-
-
-def read_after(timeline: Timeline, anchors: Tensor) -> Tensor:
-    """(B, H) readings at `KNOTS_MIN` after grid points (B,); NaN where there is none."""
-    at = anchors.unsqueeze(1) + _AHEAD
-    inside = at < len(timeline)
-    at = at.clamp(max=len(timeline) - 1)
-    there = inside & timeline.original[at]
-    return torch.where(there, timeline.values[at, CHANNEL["glucose_mg_dl"]], torch.nan)
+    return Misses(coefficients.float().unsqueeze(0), width.float().clamp(*WIDENING).unsqueeze(0))

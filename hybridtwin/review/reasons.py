@@ -291,7 +291,7 @@ def _usual_start(twin: Twin, person: People, timeline: Timeline, start: Start) -
 def _habit(
     twin: Twin, person: People, timeline: Timeline, belief: Belief, expected_mg_dl: Tensor
 ) -> Tensor:
-    """(H,) what output statistics make of the fortnight before."""
+    """(H,) what output statistics make of the fortnight before, and what was missed lately."""
     stranger = belief.predictors.clone()
     stranger[:, _CLIMATOLOGY] = climatology(
         timeline, torch.tensor([len(timeline) - 1]), torch.tensor([0])
@@ -299,7 +299,7 @@ def _habit(
     minutes = STEP_MIN * torch.arange(1.0, expected_mg_dl.shape[1] + 1)
     known, unknown = (
         correction.moved(expected_mg_dl, minutes)
-        for correction in (belief.correction, twin.correction(person, stranger))
+        for correction in (belief.correction, twin.usual_correction(person, stranger))
     )
     return (known - unknown)[0]
 

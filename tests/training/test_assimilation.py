@@ -13,10 +13,10 @@ from hybridtwin.native import native_walk
 from hybridtwin.neural.spread import KNOTS_MIN, LEVELS
 from hybridtwin.registry import load_twin
 from hybridtwin.timeline import CHANNEL
-from training.assimilation_real import RealProtocol, assimilated, ranks
+from training.assimilation_real import RealProtocol, ranks
 from training.assimilation_virtual import Followed, VirtualProtocol, living, metrics
 from training.evaluate import Protocol
-from training.forecasters import population
+from training.forecasters import current, population
 from training.windows import Prediction, WindowRule, split_by_time
 
 DAYS, PEOPLE, MEMBERS, HOURS_BEFORE = 21, 4, 400, 12
@@ -81,16 +81,16 @@ def test_what_is_read_later_changes_nothing_before(make_record) -> None:
     twin = replace(load_twin(), walk=native_walk())
     rule = WindowRule(learn_fraction=0.5, horizons_min=KNOTS_MIN, score_stride=12)
     windows = split_by_time([make_record(days=4)], rule).score
-    settings = MissesSettings(every_min=180)
+    says = current(twin, MissesSettings(every_min=180))(windows)
     plain = population(twin)(windows)(windows)
-    before = assimilated(twin, plain, windows, 0, settings)
+    before = says(windows)
     assert not torch.equal(before.mean, plain.mean)
     border = 3 * 288
     timeline = windows.timelines[0]
     values = timeline.values.clone()
     values[border + 1 :, CHANNEL["glucose_mg_dl"]] = 250.0
     later = replace(windows, timelines=[replace(timeline, values=values)])
-    after = assimilated(twin, plain, later, 0, settings)
+    after = says(later)
     early = windows.anchor < border
     torch.testing.assert_close(before.mean[early], after.mean[early])
     assert not torch.allclose(before.mean[~early], after.mean[~early])
