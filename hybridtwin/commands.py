@@ -15,6 +15,8 @@ from rich.progress import track
 
 from hybridtwin import tables
 from hybridtwin.ask import AS_USUAL, read_person, read_plan, read_time
+from hybridtwin.assimilation.hindcasts import kept_current
+from hybridtwin.belief import Belief
 from hybridtwin.config import read_config
 from hybridtwin.dynamics import walk
 from hybridtwin.errors import ModelError, RecordError, TwinError
@@ -111,8 +113,7 @@ def forecast(
 ) -> None:
     """Forecast one person's glucose, and say how far to trust it."""
     record = read_person(source, participant)
-    twin = load_twin(model)
-    belief = twin.believe(record, read_time(now, "--now") if now else None)
+    twin, belief = _believe(load_twin(model), record, now)
     wanted = read_plan(plan, belief.now, record.profile.time_zone)
     found = twin.forecast(belief, wanted, horizon_min)
     report = found.report(unit)
@@ -142,8 +143,7 @@ def scenario(
 ) -> None:
     """Compare what would happen under several plans, from the same moment."""
     record = read_person(source, participant)
-    twin = load_twin(model)
-    belief = twin.believe(record, read_time(now, "--now") if now else None)
+    twin, belief = _believe(load_twin(model), record, now)
     plans = [read_plan(text, belief.now, record.profile.time_zone) for text in (against, *plan)]
     found = compare(twin, belief, plans, horizon_min)
     report = found.report(unit)
@@ -335,11 +335,18 @@ def _twin_of(record: Record, population: Twin, twins: Path | None) -> Twin:
     return load_twin(own) if own is not None and own.is_dir() else population
 
 
+def _believe(twin: Twin, record: Record, now: str | None) -> tuple[Twin, Belief]:
+    """The twin as its person's days until now have it, and what it holds true."""
+    moment = read_time(now, "--now") if now else None
+    twin = kept_current(twin, record if moment is None else record.before(moment))
+    return twin, twin.believe(record, moment)
+
+
 def _review(
     known: tuple[Record, Twin], evening: pd.Timestamp, settings: ReviewSettings
 ) -> NightReview:
     record, twin = known
-    return review_night(twin, record, evening, settings)
+    return review_night(kept_current(twin, record.before(evening)), record, evening, settings)
 
 
 def write(path: Path | None, text: str) -> None:

@@ -5,10 +5,11 @@ waiting.
 """
 
 import logging
+import math
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from threading import Event, Thread
@@ -17,6 +18,9 @@ from typing import Final
 import pandas as pd
 from sqlalchemy.orm import Session
 
+from hybridtwin.assimilation.hindcasts import lately_missed
+from hybridtwin.assimilation.misses import misses_to_bytes
+from hybridtwin.assimilation.settings import MissesSettings
 from hybridtwin.climatology import CLIMATOLOGY_DAYS
 from hybridtwin.errors import HistoryError, ModelError, TwinError
 from hybridtwin.record import Record
@@ -107,10 +111,24 @@ def advance(work: Work) -> Iterator[None]:
     record, twin = work.record(patient, CLIMATOLOGY_DAYS)
     evening.keep_lately(work, patient, record)
     with suppress(HistoryError):  # too little is known yet, or all of it is old
+        results: dict[issued.Kind, bytes] = {}
+        if _is_due(work, patient, twin):
+            whole, _ = work.record(patient, math.ceil(MissesSettings().days))
+            misses = lately_missed(twin, whole)
+            twin = replace(twin, misses=misses)
+            results["misses"] = misses_to_bytes(misses)
         belief = twin.believe(record, pd.Timestamp.now("UTC"))
-        said = report_of(twin, belief).model_dump_json().encode()
-        work.keep(patient, twin, {"belief": said}, total=1)
+        results["belief"] = report_of(twin, belief).model_dump_json().encode()
+        work.keep(patient, twin, results, total=1)
     yield
+
+
+def _is_due(work: Work, patient: uuid.UUID, twin: Twin) -> bool:
+    """Whether it was not learnt today what this twin's forecasts of a patient missed."""
+    with work.store.database.reading() as session:
+        kept = issued.find(session, work.store.vault, patient, "misses", limit=1)
+    today = datetime.now(UTC).date()
+    return not kept or kept[0].model != model_of(twin) or kept[0].time.date() < today
 
 
 def read_in(work: Work) -> Iterator[None]:

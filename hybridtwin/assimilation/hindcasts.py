@@ -29,16 +29,28 @@ _CHUNK: Final = 512
 _DAY: Final = steps(MINUTES_PER_DAY)
 
 
-def kept_current(twin: Twin, record: Record, settings: MissesSettings) -> Twin:
+def kept_current(twin: Twin, record: Record, settings: MissesSettings | None = None) -> Twin:
     """The twin, with what its forecasts of the record's person missed in the days before its end.
+
+    Args:
+        twin: Who forecasts.
+        record: What is known; without a reading nothing is learnt from it.
+        settings: How it is learnt.
+    """
+    found = lately_missed(twin, record, settings) if len(record.glucose) else nothing_missed()
+    return replace(twin, misses=found)
+
+
+def lately_missed(twin: Twin, record: Record, settings: MissesSettings | None = None) -> Misses:
+    """What forecasts of the record's person missed in the days before its end.
 
     Raises:
         HistoryError: The record holds no glucose.
     """
     timeline = to_timeline(record)
     now = torch.tensor([len(timeline) - 1])
-    found = missed(twin, timeline, twin.person_for(record.profile), now, settings)
-    return replace(twin, misses=found)
+    person = twin.person_for(record.profile)
+    return missed(twin, timeline, person, now, settings or MissesSettings())
 
 
 def missed(

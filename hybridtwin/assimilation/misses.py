@@ -18,6 +18,7 @@ from hybridtwin.assimilation.settings import MissesSettings
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.neural.spread import KNOTS_MIN, LEVELS
 from hybridtwin.output_statistics import WIDENING, Correction
+from hybridtwin.tensor_bytes import from_bytes, to_bytes
 
 _MINUTES: Final = torch.tensor(KNOTS_MIN, dtype=torch.float32)
 _CENTRAL: Final = (LEVELS.index(0.1), LEVELS.index(0.9))
@@ -96,6 +97,24 @@ class Misses:
     def rows(self, index: Tensor) -> "Misses":
         """Those of the chosen forecasts."""
         return Misses(self.coefficients_mg_dl[index], self.widening[index])
+
+
+def misses_to_bytes(misses: Misses) -> bytes:
+    """To be stored."""
+    return to_bytes({}, {each.name: getattr(misses, each.name) for each in fields(Misses)})
+
+
+def misses_from_bytes(content: bytes) -> Misses:
+    """Misses as they were stored.
+
+    Raises:
+        ValueError: These are no such bytes.
+    """
+    _, tensors = from_bytes(content)
+    try:
+        return Misses(**tensors)
+    except TypeError as error:
+        raise ValueError("these bytes hold no misses") from error
 
 
 def nothing_missed(count: int = 1) -> Misses:

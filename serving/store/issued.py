@@ -1,4 +1,4 @@
-"""What was made of a person's data: forecasts, beliefs, reviews and twins.
+"""What was made of a person's data: forecasts, beliefs, reviews, twins and what these missed.
 
 Nothing is changed; beliefs that nobody asked for are thinned out.
 """
@@ -22,7 +22,7 @@ from serving.store.patients import lock
 from serving.store.tables import ConsentRow, Issued, PatientRow
 from serving.store.vault import Vault, person_key, seal, unseal
 
-Kind = Literal["forecast", "belief", "review", "twin"]
+Kind = Literal["forecast", "belief", "review", "twin", "misses"]
 
 
 @dataclass(frozen=True)
@@ -168,9 +168,9 @@ def reviews_of(
 
 
 def announced(session: Session, patient_id: uuid.UUID, begin: datetime) -> list[Announcement]:
-    """What was issued from a time on, in order; none of the unknown and the erased."""
+    """What can be read and was issued from a time on, in order; none of the unknown and erased."""
     found = select(Issued.id, Issued.kind, Issued.time).where(
-        Issued.patient_id == patient_id, Issued.time >= begin
+        Issued.patient_id == patient_id, Issued.time >= begin, Issued.kind != "misses"
     )
     return [Announcement(*row) for row in session.execute(found.order_by(Issued.time, Issued.id))]
 

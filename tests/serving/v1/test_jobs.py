@@ -1,5 +1,6 @@
 """Work beside requests: beliefs follow readings, twins are fitted, nights reviewed, news told."""
 
+import base64
 import json
 import time
 import uuid
@@ -7,7 +8,13 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+import torch
 
+from hybridtwin.assimilation.hindcasts import lately_missed
+from hybridtwin.assimilation.misses import misses_from_bytes
+from hybridtwin.events import GlucoseReading, Profile
+from hybridtwin.record import from_events
+from hybridtwin.registry import load_twin
 from serving.client import Client, ServiceError
 from tests.serving.v1.site import Site, batch, readings
 
@@ -55,6 +62,26 @@ def test_new_readings_move_the_belief_by_themselves(any_site, ann):
     person.post(f"{path}/observations", **batch(glucose=readings(0.25)))
     time.sleep(3)
     assert person.get(f"{path}/beliefs")["beliefs"][0] == moved
+
+
+def test_once_a_day_it_is_learnt_what_forecasts_of_a_patient_missed(any_site, ann):
+    patient, person = ann
+    path = f"/v1/patients/{patient}"
+    known = readings(48, until_min=-30)
+    person.post(f"{path}/observations", **batch(48, glucose=known))
+    before = eventually(lambda: person.get(f"{path}/beliefs")["beliefs"])[0]
+    person.post(f"{path}/observations", **batch(glucose=readings(0.25)))
+    eventually(lambda: person.get(f"{path}/beliefs")["beliefs"][0]["time"] > before["time"])
+    issued = person.get(f"{path}/export")["issued"]
+    [kept] = [one["content"] for one in issued if one["kind"] == "misses"]
+    found = misses_from_bytes(base64.urlsafe_b64decode(kept))
+    events = [GlucoseReading(time=one["time"], mg_dl=one["value"]) for one in known]
+    alone = lately_missed(load_twin(), from_events(Profile(), events))
+    assert alone.coefficients_mg_dl.abs().max() > 0.5
+    torch.testing.assert_close(found.widening, alone.widening, atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        found.coefficients_mg_dl, alone.coefficients_mg_dl, atol=0.05, rtol=0
+    )
 
 
 def test_a_reader_is_told_of_every_new_belief_once(any_site, ann):
