@@ -346,7 +346,9 @@ def _review(
     known: tuple[Record, Twin], evening: pd.Timestamp, settings: ReviewSettings
 ) -> NightReview:
     record, twin = known
-    return review_night(kept_current(twin, record.before(evening)), record, evening, settings)
+    if settings.keep_current:
+        twin = kept_current(twin, record.before(evening))
+    return review_night(twin, record, evening, settings)
 
 
 def write(path: Path | None, text: str) -> None:

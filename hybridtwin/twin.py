@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from hybridtwin.ahead import check_question, future_of, since
-from hybridtwin.assimilation.misses import Misses, Said
+from hybridtwin.assimilation.misses import Misses, Said, spread_sd_mg_dl
 from hybridtwin.belief import Belief
 from hybridtwin.climatology import climatology
 from hybridtwin.dynamics import Walk, walk
@@ -18,6 +18,7 @@ from hybridtwin.events import Profile
 from hybridtwin.forecast import Forecast
 from hybridtwin.history import HISTORY_STEPS, History, join
 from hybridtwin.hybrid import HybridModel, ModelShape, People, Present, usual_basal_u_min
+from hybridtwin.neural.features import FEATURES
 from hybridtwin.neural.spread import KNOTS_MIN
 from hybridtwin.output_statistics import (
     EXPECTED,
@@ -69,6 +70,10 @@ class TwinConfig(BaseModel):
     def has_base(self) -> bool:
         """Whether it belongs to one person and rests on a population twin's weights."""
         return self.name != POPULATION
+
+    def has_learnt_from(self, participant: str) -> bool:
+        """Whether it knows a participant's own past."""
+        return participant == self.name or participant in self.learnt_from
 
 
 @dataclass(frozen=True)
@@ -216,12 +221,14 @@ class Twin:
     ) -> Said:
         """What the open forecasts of B windows say after a correction."""
         minutes = torch.tensor(KNOTS_MIN, dtype=torch.float32)
+        expected = correction.moved(read[:, EXPECTED], minutes)
         quantiles = self.model.log_quantiles(present, torch.ones(len(read)), minutes)
-        return Said.of(
-            correction.moved(read[:, EXPECTED], minutes),
-            correction.widened(quantiles, minutes),
-            history.glucose_mg_dl[:, -1],
-            history.minute_of_day,
+        return Said(
+            expected_mg_dl=expected,
+            sd_mg_dl=spread_sd_mg_dl(expected, correction.widened(quantiles, minutes)),
+            last_mg_dl=history.glucose_mg_dl[:, -1],
+            minute_of_day=history.minute_of_day,
+            standard=self.model.encoder.standard(read[:, :FEATURES]),
         )
 
     def forecast(

@@ -181,7 +181,8 @@ def misses_of(
         if not len(at):
             continue
         days, row = (windows.anchor[at] // _DAY).unique(return_inverse=True)
-        learnt = missed(twin, timeline, persons[person], days * _DAY, settings).rows(row)
+        name = windows.participants[person]
+        learnt = missed(twin, timeline, persons[person], name, days * _DAY, settings).rows(row)
         found.coefficients_mg_dl[at] = learnt.coefficients_mg_dl
         found.widening[at] = learnt.widening
     return found

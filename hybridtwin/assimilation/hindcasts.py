@@ -1,8 +1,8 @@
 """Hindcasts: what a twin would have forecast before, beside what was then read.
 
-The same twin forecasts again from every hour of the days before, from what was known then; what its
-forecasts of this person miss follows from that, see `misses`. It is a function of twin and record
-alone: how the record arrived does not matter.
+The same twin forecasts again from many moments of the weeks before, from what was known then; what
+its forecasts of this person miss follows from that, see `misses`. It is a function of twin and
+record alone: how the record arrived does not matter.
 """
 
 from dataclasses import fields, replace
@@ -49,24 +49,33 @@ def lately_missed(twin: Twin, record: Record, settings: MissesSettings | None = 
     """
     timeline = to_timeline(record)
     now = torch.tensor([len(timeline) - 1])
-    person = twin.person_for(record.profile)
-    return missed(twin, timeline, person, now, settings or MissesSettings())
+    person, name = twin.person_for(record.profile), record.profile.participant
+    return missed(twin, timeline, person, name, now, settings or MissesSettings())
 
 
 def missed(
-    twin: Twin, timeline: Timeline, person: People, now: Tensor, settings: MissesSettings
+    twin: Twin,
+    timeline: Timeline,
+    person: People,
+    name: str,
+    now: Tensor,
+    settings: MissesSettings,
 ) -> Misses:
     """What forecasts missed as it was known at grid points (B,), one row for each.
+
+    Of days from which the twin has learnt, its forecasts are too good to tell how wide they have to
+    be: there the spread stays as it is for everyone.
 
     Args:
         twin: Who forecasts.
         timeline: The person's.
         person: Who they are to the twin.
+        name: How they are called.
         now: (B,) of the timeline.
         settings: How it is learnt.
     """
     reach = round(settings.days * _DAY)
-    anchors = hourly(timeline, settings.every_min)
+    anchors = starts(timeline, settings.every_min)
     anchors = anchors[(anchors >= int(now.min()) - reach) & (anchors <= int(now.max()))]
     if not len(anchors):
         return nothing_missed(len(now))
@@ -99,7 +108,7 @@ def _hindcasts(twin: Twin, timeline: Timeline, person: People, anchors: Tensor) 
     return Said(*(torch.cat([getattr(part, each.name) for part in parts]) for each in fields(Said)))
 
 
-def hourly(timeline: Timeline, every_min: int) -> Tensor:
+def starts(timeline: Timeline, every_min: int) -> Tensor:
     """Grid points from which a forecast could start, at most so often."""
     known = timeline.values.new_zeros(len(timeline) + 1)
     known[1:] = timeline.original.cumsum(0)

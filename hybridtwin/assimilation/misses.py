@@ -1,10 +1,11 @@
 """What forecasts of one person usually miss, and how it is put right.
 
 What was read after earlier forecasts says how far such forecasts lie off at this hour of the day,
-after such a change and at such a height, and how much wider or narrower their spread has to be. A
-ridge regression with a memory that fades: the mode of the posterior of coefficients that are 0
-before anything is seen, and the same as a Kalman filter's where they wander slowly (Galanis &
-Anadranistakis 2002, Meteorol. Appl. 9:437, put weather forecasts right in this way).
+at such a height, with so much insulin acting and after such a trace, and how much wider or narrower
+their spread has to be. A ridge regression with a memory that fades: the mode of the posterior of
+coefficients that are 0 before anything is seen, and the same as a Kalman filter's where they wander
+slowly (Galanis & Anadranistakis 2002, Meteorol. Appl. 9:437, put weather forecasts right in this
+way).
 """
 
 import math
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from hybridtwin.assimilation.settings import MissesSettings
 from hybridtwin.events import MINUTES_PER_DAY
+from hybridtwin.neural.features import FEATURES
 from hybridtwin.neural.spread import KNOTS_MIN, LEVELS
 from hybridtwin.output_statistics import WIDENING, Correction
 from hybridtwin.tensor_bytes import from_bytes, to_bytes
@@ -27,7 +29,10 @@ _LEAST_SD_MG_DL: Final = 5.0
 _TYPICAL_MG_DL, _SPREAD_MG_DL = 150.0, 50.0
 _FULL_MIN: Final = 120.0
 """From this horizon on a forecast may miss as much as any; before, by the root of the time."""
-CIRCUMSTANCES: Final = 7
+_HARMONICS: Final = 3
+_FEATURE: Final = 0.2
+"""How much each of many features may matter, beside the level and the time of day."""
+CIRCUMSTANCES: Final = 3 + 2 * _HARMONICS + FEATURES
 _PASSES: Final = 3
 _OUTLIER_SD: Final = 3.0
 _MEAN_ABSOLUTE: Final = math.sqrt(2 / math.pi)  # of a standard normal number
@@ -42,21 +47,14 @@ class Said:
         sd_mg_dl: (B, H) of their spread.
         last_mg_dl: (B,) the last reading.
         minute_of_day: (B,) local.
+        standard: (B, F) what the encoder read, made standard.
     """
 
     expected_mg_dl: Tensor
     sd_mg_dl: Tensor
     last_mg_dl: Tensor
     minute_of_day: Tensor
-
-    @classmethod
-    def of(
-        cls, expected_mg_dl: Tensor, log_quantiles: Tensor, last_mg_dl: Tensor, minute: Tensor
-    ) -> "Said":
-        """Forecasts (B, H) with quantiles (B, H, Q) of log ratios at `LEVELS`."""
-        low, high = (expected_mg_dl * log_quantiles[..., level].exp() for level in _CENTRAL)
-        sd = ((high - low) * _SD_PER_CENTRAL_80).clamp(min=_LEAST_SD_MG_DL)
-        return cls(expected_mg_dl, sd, last_mg_dl, minute)
+    standard: Tensor
 
     def rows(self, index: Tensor) -> "Said":
         """The chosen forecasts."""
@@ -65,16 +63,22 @@ class Said:
     def circumstances(self) -> Tensor:
         """(B, H, K) what a miss may depend on: each of about the same size."""
         angle = 2 * math.pi * self.minute_of_day / MINUTES_PER_DAY
-        day = [angle.sin(), angle.cos(), (2 * angle).sin() / 2, (2 * angle).cos() / 2]
+        day = [
+            turn / min(harmonic, 2)
+            for harmonic in range(1, _HARMONICS + 1)
+            for turn in ((harmonic * angle).sin(), (harmonic * angle).cos())
+        ]
         expected = self.expected_mg_dl
+        alone = torch.cat([torch.stack(day, dim=-1), _FEATURE * self.standard], dim=-1)
         columns = [
             torch.ones_like(expected),
             (expected - self.last_mg_dl.unsqueeze(1)) / _SPREAD_MG_DL,
             (expected - _TYPICAL_MG_DL) / _SPREAD_MG_DL,
-            *(each.unsqueeze(1).expand_as(expected) for each in day),
         ]
+        every = alone.unsqueeze(1).expand(-1, len(_MINUTES), -1)
+        found = torch.cat([torch.stack(columns, dim=-1), every], dim=-1)
         size = (_MINUTES / _FULL_MIN).sqrt().clamp(max=1)
-        return torch.stack(columns, dim=-1) * size.unsqueeze(-1)
+        return found * size.unsqueeze(-1)
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,10 @@ class Misses:
         """Of B forecasts, on top of what is corrected for everyone."""
         shift = (said.circumstances() * self.coefficients_mg_dl).sum(-1)
         return Correction(shift, self.widening.expand_as(shift))
+
+    def with_usual_spread(self) -> "Misses":
+        """The same, and the spread as it is for everyone."""
+        return Misses(self.coefficients_mg_dl, torch.ones_like(self.widening))
 
     def rows(self, index: Tensor) -> "Misses":
         """Those of the chosen forecasts."""
@@ -115,6 +123,12 @@ def misses_from_bytes(content: bytes) -> Misses:
         return Misses(**tensors)
     except TypeError as error:
         raise ValueError("these bytes hold no misses") from error
+
+
+def spread_sd_mg_dl(expected_mg_dl: Tensor, log_quantiles: Tensor) -> Tensor:
+    """(B, H) of forecasts with quantiles (B, H, Q) of log ratios at `LEVELS`."""
+    low, high = (expected_mg_dl * log_quantiles[..., level].exp() for level in _CENTRAL)
+    return ((high - low) * _SD_PER_CENTRAL_80).clamp(min=_LEAST_SD_MG_DL)
 
 
 def nothing_missed(count: int = 1) -> Misses:
@@ -148,7 +162,9 @@ def learnt(said: Said, read_mg_dl: Tensor, age_days: Tensor, settings: MissesSet
         information = torch.einsum("bhk,bh,bhl->hkl", x, weight, x) + prior
         gain = torch.einsum("bhk,bh,bh->hk", x, weight, missed)
         coefficients = torch.linalg.solve(information, gain)
-    left = ((missed - (x * coefficients).sum(-1)) / sd).abs()
+    # Each forecast judged by the others, as so many coefficients follow what they are learnt from.
+    own = torch.einsum("bhk,hkl,bhl->bh", x, torch.linalg.inv(information), x) * weight
+    left = ((missed - (x * coefficients).sum(-1)) / sd / (1 - own)).abs()
     # A mean that is not moved by what lies far off, in which what is usual for everyone counts as
     # much as so many forecasts.
     far = (left.clamp(max=_OUTLIER_SD) * fresh).sum(0) + settings.usual_windows * _MEAN_ABSOLUTE

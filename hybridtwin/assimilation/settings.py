@@ -67,8 +67,8 @@ class MissesSettings(BaseModel):
     model_config = _MODEL
 
     days: float = Field(60, gt=0, description="How far back forecasts are made again.")
-    every_min: int = Field(60, ge=5, description="How often, minutes.")
-    memory_days: float = Field(30, gt=0, description="In which what was missed fades, to 1/e.")
+    every_min: int = Field(20, ge=5, description="How often, minutes.")
+    memory_days: float = Field(60, gt=0, description="In which what was missed fades, to 1/e.")
     shift_sd_mg_dl: float = Field(
         15, gt=0, description="How much people's misses differ, from two hours ahead on."
     )

@@ -90,6 +90,10 @@ class Encoder(nn.Module):
         )
         self.outlet = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, sum(self.sizes)))
 
+    def standard(self, read: Tensor) -> Tensor:
+        """Features (..., F) of about the same size, what lies far off drawn in."""
+        return torch.asinh((read - self.mean) / self.deviation)
+
     def standardise(self, read: Tensor) -> None:
         """Take mean and deviation of the features (N, F) of many windows as usual."""
         self.mean.copy_(read.mean(0))
@@ -99,7 +103,7 @@ class Encoder(nn.Module):
     def forward(self, read: Tensor, embedding: Tensor) -> Start:
         """Start of B windows from features (B, F) and embeddings (B, E)."""
         # Outliers weigh little: a sum of doses or a gap may be far from what is usual.
-        standard = torch.asinh((read - self.mean) / self.deviation)
+        standard = self.standard(read)
         x = self.inlet(torch.cat([self.forget(standard), embedding], dim=-1))
         x = x + self.block(x)
         scores, plasma, tissue, hidden, latent, context = self.outlet(x).split(self.sizes, dim=-1)

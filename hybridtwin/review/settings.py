@@ -13,6 +13,11 @@ class ReviewSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    keep_current: bool = Field(
+        True,
+        description="Whether to learn first what each patient's forecasts missed in the weeks "
+        "before: sharper, for some seconds of a processor each. A service does so once a day.",
+    )
     explain_from: float = Field(
         0.1,
         ge=0,

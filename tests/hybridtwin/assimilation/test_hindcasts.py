@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from hybridtwin.assimilation.hindcasts import hourly, kept_current, missed
+from hybridtwin.assimilation.hindcasts import kept_current, missed, starts
 from hybridtwin.assimilation.misses import Misses, nothing_missed
 from hybridtwin.assimilation.settings import MissesSettings
 from hybridtwin.native import native_walk
@@ -37,7 +37,7 @@ def test_forecasts_are_made_again_once_an_hour_from_readings_with_hours_before(
     record: Record,
 ) -> None:
     timeline = to_timeline(record)
-    anchors = hourly(timeline, 60)
+    anchors = starts(timeline, 60)
     assert (anchors.diff() == 12).all()
     assert timeline.original[anchors].all()
     assert anchors[0] >= steps(LOOK_BACK_MIN)
@@ -72,10 +72,23 @@ def test_what_comes_later_is_not_looked_at(twin: Twin, record: Record) -> None:
     values = whole.values.clone()
     values[then + 1 :, CHANNEL["glucose_mg_dl"]] = 300.0
     for each in (whole, replace(whole, values=values)):
-        found = missed(twin, each, twin.person_for(record.profile), then, SETTINGS)
+        found = missed(twin, each, twin.person_for(record.profile), "made-up", then, SETTINGS)
         assert known is not None
         torch.testing.assert_close(found.coefficients_mg_dl, known.coefficients_mg_dl)
         torch.testing.assert_close(found.widening, known.widening)
+
+
+def test_of_days_that_it_learnt_from_a_twin_cannot_tell_its_spread(
+    twin: Twin, record: Record
+) -> None:
+    name = record.profile.participant
+    known = replace(twin, config=twin.config.model_copy(update={"learnt_from": (name,)}))
+    strange, own = (kept_current(each, record, SETTINGS).misses for each in (twin, known))
+    assert strange is not None
+    assert own is not None
+    assert torch.equal(own.coefficients_mg_dl, strange.coefficients_mg_dl)
+    assert torch.equal(own.widening, torch.ones_like(own.widening))
+    assert not torch.equal(strange.widening, own.widening)
 
 
 def test_of_somebody_new_nothing_is_missed(twin: Twin) -> None:

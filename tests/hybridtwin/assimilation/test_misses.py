@@ -3,12 +3,14 @@
 import pytest
 import torch
 
-from hybridtwin.assimilation.misses import Said, learnt
+from hybridtwin.assimilation.misses import CIRCUMSTANCES, Said, learnt
 from hybridtwin.assimilation.settings import MissesSettings
+from hybridtwin.neural.features import FEATURES
 from hybridtwin.neural.spread import KNOTS_MIN
 
 H = len(KNOTS_MIN)
-SETTINGS = MissesSettings()
+SETTINGS = MissesSettings(worth=1, every_min=max(KNOTS_MIN))
+"""Forecasts drawn one by one: each is worth a whole one."""
 COUNT = 4000
 
 
@@ -16,9 +18,10 @@ def drawn(seed: int = 0) -> Said:
     g = torch.Generator().manual_seed(seed)
     return Said(
         120 + 60 * torch.rand(COUNT, H, generator=g),
-        torch.full((COUNT, H), 20.0),
+        torch.full((COUNT, H), 10.0),
         120 + 60 * torch.rand(COUNT, generator=g),
         1440 * torch.rand(COUNT, generator=g),
+        torch.randn(COUNT, FEATURES, generator=g),
     )
 
 
@@ -28,7 +31,9 @@ def noise(seed: int = 1) -> torch.Tensor:
 
 def test_a_miss_that_is_always_the_same_is_found_and_put_right() -> None:
     said = drawn()
-    true = torch.tensor([8.0, 5.0, -6.0, 4.0, 0.0, 3.0, 0.0]).expand(H, -1)
+    true = torch.zeros(H, CIRCUMSTANCES)
+    true[:, :6] = torch.tensor([8.0, 5.0, -6.0, 4.0, 0.0, 3.0])
+    true[:, -3] = 10.0
     shift = (said.circumstances() * true).sum(-1)
     read = said.expected_mg_dl + shift + said.sd_mg_dl * noise()
     found = learnt(said, read, torch.zeros(COUNT), SETTINGS).correction(said)
@@ -43,7 +48,7 @@ def test_without_anything_read_nothing_is_changed() -> None:
     nobody = Said(*(each[:0] for each in vars(said).values()))
     for read, these in ((nothing, said), (nothing[:0], nobody)):
         found = learnt(these, read, torch.zeros(len(read)), SETTINGS)
-        assert torch.equal(found.coefficients_mg_dl, torch.zeros(1, H, 7))
+        assert torch.equal(found.coefficients_mg_dl, torch.zeros(1, H, CIRCUMSTANCES))
         torch.testing.assert_close(found.widening, torch.ones(1, H))
 
 
