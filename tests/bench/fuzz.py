@@ -2,7 +2,7 @@
 
 All of Schemathesis' checks, in pieces that differ in their seed; a line after each says how far it
 is. It takes about half an hour, and fails at the first piece with an answer that the API's
-description does not promise, or that takes longer than SECONDS (60), which a machine that others
+description does not promise, or that takes longer than SECONDS (10), which a machine that others
 use may want raised.
 """
 
