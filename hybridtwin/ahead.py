@@ -77,11 +77,11 @@ def future_of(plan: Plan, belief: Belief, count: int) -> Future:
     planned = planned_basal_share([belief.since, plan], belief.time, count)
     stated = timeline.values[:, CHANNEL["basal_u"]] / STEP_MIN
     basal = stated.unsqueeze(-1) + (1 - planned).unsqueeze(-1) * belief.usual_basal_u_min
-    acts = timeline.values.unsqueeze(1).expand(-1, members, -1)
+    acts = timeline.values.unsqueeze(1)
     exertion = acts[..., CHANNEL["stated_exertion"]]
     return Future(
         amounts_per_min=acting_inputs(acts, exertion, basal).movedim(-1, 1),
-        modulators=modulators(acts).movedim(-1, 1),
-        minute_of_day=timeline.minute_of_day.float().unsqueeze(-1).expand(-1, members),
+        modulators=modulators(acts).movedim(-1, 1).expand(-1, -1, members),
+        minute_of_day=timeline.minute_of_day.float().unsqueeze(-1),
         is_open=torch.full((members,), float(plan.mode == "open")),
     )

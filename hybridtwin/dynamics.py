@@ -6,7 +6,7 @@ the memory of lows follow. Every tensor has people in its last dimension.
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -90,7 +90,7 @@ class Person(NamedTuple):
 
 
 class Acting(NamedTuple):
-    """What acts during one step.
+    """What acts during one step, or, with H in front of each shape, during H of them.
 
     Attributes:
         amounts_per_min: (m, B) in the order of `INPUTS`.
@@ -104,19 +104,24 @@ class Acting(NamedTuple):
     after: Tensor
     surroundings: Tensor
 
+    def at(self, step: int) -> "Acting":
+        """During one of the steps."""
+        return Acting(*(part[step] for part in self))
 
-def what_acts(future: Future, p: BodyParameters) -> list[Acting]:
-    """A future step by step."""
+    def steps(self) -> list["Acting"]:
+        """Step by step."""
+        return [Acting(*each) for each in zip(*self, strict=True)]
+
+
+def what_acts(future: Future, p: BodyParameters) -> Acting:
+    """During every step of a future."""
     end = (future.minute_of_day[-1:] + STEP_MIN) % MINUTES_PER_DAY
     minutes = torch.cat([future.minute_of_day, end])
     severities = torch.cat([future.modulators, future.modulators[-1:]])
     factors = torch.stack(rhythm(minutes, severities, p), dim=1)
     exertion = future.amounts_per_min[:, INPUTS.index("exertion")]
     read = surroundings(future.minute_of_day, exertion)
-    return [
-        Acting(*each)
-        for each in zip(future.amounts_per_min, factors[:-1], factors[1:], read, strict=True)
-    ]
+    return Acting(future.amounts_per_min, factors[:-1], factors[1:], read)
 
 
 def person_of(p: BodyParameters, fixed: Tensor, is_open: Tensor) -> Person:
@@ -253,19 +258,19 @@ def adaptive(
 Step = Callable[[State, Acting, Person, ResidualWeights | None], State]
 
 
-Walk = Callable[[State, Sequence[Acting], Person, ResidualWeights | None], Tensor]
+Walk = Callable[[State, Acting, Person, ResidualWeights | None], Tensor]
 
 
 def walk(
     state: State,
-    acts: Sequence[Acting],
+    acts: Acting,
     person: Person,
     weights: ResidualWeights | None,
     advance: Step = step,
 ) -> Tensor:
     """(B, H) sensor glucose in mg/dL at the end of every step."""
     path = []
-    for acting in acts:
+    for acting in acts.steps():
         state = advance(state, acting, person, weights)
         path.append(state.interstitial_mg_dl)
     return torch.stack(path, dim=1)

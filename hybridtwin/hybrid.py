@@ -165,7 +165,7 @@ class HybridModel(nn.Module):
         person = person_of(p, fixed, future.is_open)
         weights = self.residual.weights()
         acts = what_acts(future, p)
-        state = state_of(present.body, present.latent.T, acts[0], person, weights)
+        state = state_of(present.body, present.latent.T, acts.at(0), person, weights)
         return walk(state, acts, person, weights)
 
     def log_quantiles(self, present: Present, is_open: Tensor, minutes: Tensor) -> Tensor:

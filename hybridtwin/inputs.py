@@ -24,7 +24,7 @@ class Future:
     Attributes:
         amounts_per_min: (H, m, B) in the order of `INPUTS`, a row per step.
         modulators: (H, 4, B) severities, 0 to 1.
-        minute_of_day: (H, B) as each step begins.
+        minute_of_day: (H, B) as each step begins, or (H, 1) where it is the same for all.
         is_open: (B,) 1 where the plan is open.
     """
 
@@ -40,18 +40,21 @@ def acting_inputs(values: Tensor, exertion: Tensor, basal_u_min: Tensor) -> Tens
     A failing infusion site keeps its share of the pump's basal and of rapid boluses.
 
     Args:
-        values: (..., C) channels, amounts per step, as in `Timeline`.
-        exertion: (...) from 0 to 1.
+        values: (..., C) channels, amounts per step, as in `Timeline`; 1 where a plan is one for
+            all.
+        exertion: (...) from 0 to 1, likewise.
         basal_u_min: (...) pump basal, U/min.
     """
     # A channel at a time lies together in memory.
-    amounts = values.movedim(-1, 0)[_COLUMNS].movedim(0, -1) / STEP_MIN
+    amounts = values.movedim(-1, 0)[_COLUMNS] / STEP_MIN
+    amounts[-2] = exertion
+    amounts[-1] = sprint(exertion, values[..., CHANNEL["stated_sprint"]])
+    shape = torch.broadcast_shapes(exertion.shape, basal_u_min.shape)
+    amounts = amounts.expand(-1, *shape).contiguous()
     arrives = 1 - values[..., CHANNEL["site_loss"]]
-    amounts[..., _BOLUS] = (amounts[..., _BOLUS] + basal_u_min) * arrives
-    amounts[..., _MONOMER] *= arrives
-    amounts[..., -2] = exertion
-    amounts[..., -1] = sprint(exertion, values[..., CHANNEL["stated_sprint"]])
-    return amounts
+    amounts[_BOLUS] = (amounts[_BOLUS] + basal_u_min) * arrives
+    amounts[_MONOMER] *= arrives
+    return amounts.movedim(0, -1)
 
 
 def modulators(values: Tensor) -> Tensor:

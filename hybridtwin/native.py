@@ -89,7 +89,7 @@ def native_walk() -> Walk:
 
 
 def _native_walk(
-    state: State, acts: Sequence[Acting], person: Person, weights: ResidualWeights | None
+    state: State, acts: Acting, person: Person, weights: ResidualWeights | None
 ) -> Tensor:
     """By its name it can be sent to another process, which then makes a program of its own."""
     program = _program()
@@ -108,7 +108,8 @@ def native_step() -> Step:
     def run(state: State, acting: Acting, person: Person, weights: ResidualWeights | None) -> State:
         if weights is None:
             return step(state, acting, person, weights)
-        rows, _ = _walked(program, state, [acting], person, weights)
+        during = Acting(*(part.unsqueeze(0) for part in acting))
+        rows, _ = _walked(program, state, during, person, weights)
         parts = rows.split([part.numel() // part.shape[-1] for part in state])
         return State(*(part.view_as(one) for part, one in zip(parts, state, strict=True)))
 
@@ -118,19 +119,21 @@ def native_step() -> Step:
 def _walked(
     program: Callable[..., None],
     state: State,
-    acts: Sequence[Acting],
+    acts: Acting,
     person: Person,
     weights: ResidualWeights,
 ) -> tuple[Tensor, Tensor]:
     """The last state's rows (S, B), and sensor glucose (H, B) after every step."""
     people = state.driven.shape[1]
     rows, who = (_rows(list(part), people) for part in (state, person))
-    acting = torch.cat([torch.stack(part) for part in zip(*acts, strict=True)], dim=1)
-    acting = torch.nn.functional.pad(acting, (0, rows.shape[1] - people)).contiguous()
+    steps, counts = len(acts.before), [part.shape[1] for part in acts]
+    acting = torch.zeros(steps, sum(counts), rows.shape[1])
+    for room, part in zip(acting.split(counts, dim=1), acts, strict=True):
+        room[..., :people] = part
     shared = torch.cat([part.reshape(-1) for part in weights]).contiguous()
-    path = torch.empty(len(acts), rows.shape[1])
+    path = torch.empty(steps, rows.shape[1])
     pointers = [part.data_ptr() for part in (rows, acting, who, shared, path)]
-    program(*pointers, len(acts), rows.shape[1], torch.get_num_threads())
+    program(*pointers, steps, rows.shape[1], torch.get_num_threads())
     return rows[:, :people].contiguous(), path[:, :people]
 
 

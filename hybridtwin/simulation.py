@@ -78,9 +78,9 @@ def run(body: Tensor, future: Future, p: BodyParameters) -> Tensor:
     """
     nothing = body.new_zeros(0, body.shape[1])
     acts, person = what_acts(future, p), person_of(p, nothing, future.is_open)
-    state = state_of(body, nothing, acts[0], person, None)
+    state = state_of(body, nothing, acts.at(0), person, None)
     path = [body]
-    for acting in acts:
+    for acting in acts.steps():
         state = step(state, acting, person, None)
         path.append(body_of(state))
     return torch.stack(path)

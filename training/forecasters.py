@@ -192,7 +192,7 @@ def body_only(twin: Twin) -> FitFunction:
     """The twin without the network's flux; the encoder still says where the body starts."""
 
     def walk(
-        state: State, acts: Sequence[Acting], person: Person, weights: ResidualWeights | None
+        state: State, acts: Acting, person: Person, weights: ResidualWeights | None
     ) -> Tensor:
         return twin.walk(state, acts, person, None)
 

@@ -123,7 +123,7 @@ def advance(
         is_open=1 - logged.float(),
     )
     person = person_of(p, model.residual.fixed(future.is_open, who.embedding), future.is_open)
-    state = take(state, what_acts(future, p)[0], person, model.residual.weights())
+    state = take(state, what_acts(future, p).at(0), person, model.residual.weights())
     plasma = (state.core[0] + STEP_MIN * flux[0]).clamp(min=_EMPTY_MG_KG)
     state = state._replace(core=torch.cat([plasma.unsqueeze(0), state.core[1:]]))
     stays, sd = _wandering(settings)

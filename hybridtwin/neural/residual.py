@@ -72,8 +72,8 @@ class Residual(nn.Module):
 
 
 def surroundings(minute_of_day: Tensor, exertion: Tensor) -> Tensor:
-    """(H, 5, B) what the residual reads of clock and exertion, (H, B) each."""
-    clock = clock_features(minute_of_day).movedim(-1, 1)
+    """(H, 5, B) what the residual reads of clock, (H, B) or (H, 1), and exertion, (H, B)."""
+    clock = clock_features(minute_of_day).movedim(-1, 1).expand(-1, -1, exertion.shape[-1])
     return torch.cat([clock, exertion.unsqueeze(1)], dim=1)
 
 

@@ -167,7 +167,7 @@ def clamp(
         tapered: Steps until intravenous insulin is gone, which takes what is above the target as a
             negative infusion; then glucose rises when insulin no longer holds it. None is never.
     """
-    acts = what_acts(acting, p)
+    acts = what_acts(acting, p).steps()
     nothing = body.new_zeros(0, body.shape[1])
     person = person_of(p, nothing, acting.is_open)
     target = torch.as_tensor(level_mg_dl).expand(len(acts), body.shape[1]) * GLUCOSE_VOLUME_DL_KG

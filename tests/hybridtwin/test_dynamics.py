@@ -69,7 +69,8 @@ RESIDUALS: dict[str, Callable[[int], Beside]] = {
 
 def walk(body: Tensor, future: Future, p: BodyParameters, other: Beside, advance: Step) -> Tensor:
     """(H, B) sensor glucose."""
-    acts, person = what_acts(future, p), person_of(p, other.fixed, future.is_open.to(PRECISE))
+    acts = what_acts(future, p).steps()
+    person = person_of(p, other.fixed, future.is_open.to(PRECISE))
     state = state_of(body, other.latent, acts[0], person, other.weights)
     path = []
     with torch.no_grad():

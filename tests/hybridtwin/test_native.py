@@ -74,7 +74,7 @@ def test_a_step_leaves_the_same_state(twin: Twin) -> None:
         p = present.people.values()
         fixed = twin.model.residual.fixed(future.is_open, present.people.embedding)
         person, weights = person_of(p, fixed, future.is_open), twin.model.residual.weights()
-        acting = what_acts(future, p)[0]
+        acting = what_acts(future, p).at(0)
         begun = state_of(present.body, present.latent.T, acting, person, weights)
         for found, expected in zip(
             compiled(begun, acting, person, weights),
