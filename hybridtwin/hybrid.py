@@ -89,17 +89,23 @@ class Present:
         latent: (B, Z).
         context: (B, K).
         people: Who they are, with parameters for the coming hours.
+        read: (B, F) what the encoder read.
     """
 
     body: Tensor
     latent: Tensor
     context: Tensor
     people: People
+    read: Tensor
 
     def rows(self, index: Tensor) -> "Present":
         """The chosen windows."""
         return Present(
-            self.body[:, index], self.latent[index], self.context[index], self.people.rows(index)
+            self.body[:, index],
+            self.latent[index],
+            self.context[index],
+            self.people.rows(index),
+            self.read[index],
         )
 
 
@@ -223,7 +229,7 @@ def settled(anchor: Anchor, people: People, driven: Tensor, start: Start) -> Pre
     )
     core = core._replace(tissue_mg_kg=core.tissue_mg_kg * start.tissue_factor)
     body = torch.cat([driven, torch.stack([*core, anchor.reading_mg_dl, anchor.lows])])
-    return Present(body, start.latent, start.context, people)
+    return Present(body, start.latent, start.context, people, start.read)
 
 
 def driven_so_far(
@@ -235,7 +241,8 @@ def driven_so_far(
     """
     own = people.values()
     past = past_inputs(history, own)
-    return driven_now(past, resting_inputs(past, history, own), everyone.values(), distinct)
+    theirs = own if distinct is None else everyone.values()
+    return driven_now(past, resting_inputs(past, history, own), theirs, distinct)
 
 
 def past_inputs(history: History, p: BodyParameters) -> Tensor:

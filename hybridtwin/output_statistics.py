@@ -21,7 +21,7 @@ from torch import Tensor
 
 from hybridtwin.dynamics import Walk
 from hybridtwin.history import History
-from hybridtwin.hybrid import HybridModel, People, Present
+from hybridtwin.hybrid import HybridModel, Present
 from hybridtwin.inputs import as_usual
 from hybridtwin.neural.spread import KNOTS_MIN, LEVELS, between
 from hybridtwin.night_statistics import NightStatistics
@@ -145,7 +145,6 @@ def _apply(each: Sequence[Trees], predictors: Tensor) -> Tensor:
 def predictors(
     model: HybridModel,
     history: History,
-    people: People,
     present: Present,
     usual_basal_u_min: Tensor,
     climatology: Tensor,
@@ -156,7 +155,6 @@ def predictors(
     Args:
         model: The twin's.
         history: B.
-        people: Who they are, B rows.
         present: Where they stand.
         usual_basal_u_min: (B,).
         climatology: (B, C) what is usual for them, see `climatology`.
@@ -165,4 +163,4 @@ def predictors(
     future = as_usual(usual_basal_u_min, history.minute_of_day, max(_COLUMNS) + 1)
     expected = model.roll(present, future, walk)[:, _COLUMNS]
     last = history.glucose_mg_dl[:, -1:]
-    return torch.cat([model.read(history, people), climatology, expected, expected - last], dim=1)
+    return torch.cat([present.read, climatology, expected, expected - last], dim=1)

@@ -18,7 +18,6 @@ from hybridtwin.events import Profile
 from hybridtwin.forecast import Forecast
 from hybridtwin.history import HISTORY_STEPS, History, join
 from hybridtwin.hybrid import HybridModel, ModelShape, People, Present, usual_basal_u_min
-from hybridtwin.neural.features import FEATURES
 from hybridtwin.neural.spread import KNOTS_MIN
 from hybridtwin.output_statistics import (
     EXPECTED,
@@ -137,7 +136,7 @@ class Twin:
             present = self.model.begin(history, person)
             basal = usual_basal_u_min(history, person.values())
             usual = climatology(timeline, torch.tensor([anchor]))
-            read = self.predictors(history, person, present, basal, usual)
+            read = self.predictors(history, present, basal, usual)
             correction = self.correction(history, person, present, read)
             present = ensemble(present, members, self.config.score_sd, seed)
         time = timeline.time(anchor)
@@ -164,7 +163,6 @@ class Twin:
     def predictors(
         self,
         history: History,
-        people: People,
         present: Present,
         usual_basal_u_min: Tensor,
         usual: Tensor,
@@ -173,12 +171,11 @@ class Twin:
 
         Args:
             history: B.
-            people: Who they are, B rows.
             present: Where they stand.
             usual_basal_u_min: (B,).
             usual: (B, C) their climatology.
         """
-        return predictors(self.model, history, people, present, usual_basal_u_min, usual, self.walk)
+        return predictors(self.model, history, present, usual_basal_u_min, usual, self.walk)
 
     def correction(
         self, history: History, people: People, present: Present, read: Tensor
@@ -228,7 +225,7 @@ class Twin:
             sd_mg_dl=spread_sd_mg_dl(expected, correction.widened(quantiles, minutes)),
             last_mg_dl=history.glucose_mg_dl[:, -1],
             minute_of_day=history.minute_of_day,
-            standard=self.model.encoder.standard(read[:, :FEATURES]),
+            standard=self.model.encoder.standard(present.read),
         )
 
     def forecast(

@@ -271,7 +271,7 @@ class Moments:
     def read_by(self, twin: Twin, usual: Tensor) -> Tensor:
         """(B, F) predictors, from the climatology (W, C) of all windows."""
         own = usual[self.at]
-        return twin.predictors(self.history, self.people, self.present, self.usual_basal_u_min, own)
+        return twin.predictors(self.history, self.present, self.usual_basal_u_min, own)
 
     def corrected_by(self, twin: Twin, usual: Tensor) -> Correction:
         """What it puts right, by the climatology (W, C) of all windows and their misses, if any."""

@@ -49,6 +49,7 @@ class Start:
         hidden_carbs_g: (B, 2) unlogged carbohydrate in each gut compartment, at least 0.
         latent: (B, Z).
         context: (B, K) for the spread.
+        read: (B, F) from what it concludes.
     """
 
     scores: Tensor
@@ -57,6 +58,7 @@ class Start:
     hidden_carbs_g: Tensor
     latent: Tensor
     context: Tensor
+    read: Tensor
 
 
 class Encoder(nn.Module):
@@ -116,4 +118,5 @@ class Encoder(nn.Module):
             hidden_carbs_g=HIDDEN_CARBS_G * nn.functional.softplus(hidden - 3),
             latent=torch.tanh(latent),
             context=torch.tanh(context),
+            read=read,
         )

@@ -9,6 +9,7 @@ from hybridtwin.dynamics import walk
 from hybridtwin.hybrid import Present
 from hybridtwin.inputs import Future
 from hybridtwin.native import native_walk
+from hybridtwin.neural.features import FEATURES
 from hybridtwin.physiology.body import INPUTS
 from hybridtwin.physiology.parameters import NAMES
 from hybridtwin.physiology.steady import steady_state
@@ -74,6 +75,7 @@ def _people(twin: Twin, count: int) -> Present:
         torch.zeros(count, shape.latent),
         torch.zeros(count, shape.context),
         people,
+        torch.zeros(count, FEATURES),
     )
 
 

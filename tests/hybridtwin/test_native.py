@@ -12,6 +12,7 @@ from hybridtwin.dynamics import person_of, state_of, step, walk, what_acts
 from hybridtwin.hybrid import Present
 from hybridtwin.inputs import Future
 from hybridtwin.native import native_step, native_walk
+from hybridtwin.neural.features import FEATURES
 from hybridtwin.physiology.body import INPUTS
 from hybridtwin.physiology.parameters import NAMES
 from hybridtwin.physiology.steady import steady_state
@@ -45,6 +46,7 @@ def question(twin: Twin, count: int) -> tuple[Present, Future]:
         2 * torch.rand(count, shape.latent, generator=g) - 1,
         torch.zeros(count, shape.context),
         people,
+        torch.zeros(count, FEATURES),
     )
     hit = torch.rand(48, len(INPUTS), count, generator=g) < 0.05
     amounts = hit * torch.rand(48, len(INPUTS), count, generator=g)

@@ -12,6 +12,7 @@ from hybridtwin.belief import Belief
 from hybridtwin.events import Dose, InsulinKind, Meal, Profile
 from hybridtwin.hybrid import People, Present
 from hybridtwin.inputs import Future
+from hybridtwin.neural.features import FEATURES
 from hybridtwin.neural.spread import KNOTS_MIN
 from hybridtwin.output_statistics import Correction
 from hybridtwin.physiology.body import COMPARTMENTS, INPUTS
@@ -79,6 +80,7 @@ def random_present(twin: Twin, count: int, seed: int) -> Present:
             weight_kg=15 + 100 * torch.rand(count, generator=g),
             beta_cells=torch.zeros(count),
         ),
+        read=torch.zeros(count, FEATURES),
     )
 
 
