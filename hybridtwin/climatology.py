@@ -5,6 +5,7 @@ level and how steadily they run, what glucose does at this hour of their day, ho
 are low. Everything is read before the anchor, and what nobody recorded is NaN.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -49,20 +50,23 @@ def joined(timeline: Timeline) -> Floats:
 
 
 class _Sums:
-    """Sums of what is known of a series over any stretch of it."""
+    """Sums of what is known of S series (S, T) over any stretch of them."""
 
-    def __init__(self, values: Floats) -> None:
-        self.total = np.concatenate([[0.0], np.cumsum(np.nan_to_num(values))])
-        self.count = np.concatenate([[0.0], np.cumsum(~np.isnan(values))])
+    def __init__(self, values: Sequence[Floats]) -> None:
+        series = np.stack(values)
+        known = ~np.isnan(series)
+        self.total, self.count = np.zeros((2, len(series), series.shape[1] + 1))
+        np.cumsum(np.where(known, series, 0.0), axis=1, out=self.total[:, 1:])
+        np.cumsum(known, axis=1, out=self.count[:, 1:])
 
     def between(self, begin: Index, end: Index) -> tuple[Floats, Floats]:
-        """Sum and count over [begin, end), as far as the series reaches."""
-        last = len(self.total) - 1
-        low, high = np.clip(begin, 0, last), np.clip(end, 0, last)
-        return self.total[high] - self.total[low], self.count[high] - self.count[low]
+        """(S, ...) sum and count over [begin, end), as far as the series reach."""
+        last = self.total.shape[1] - 1
+        low, high = (np.minimum(np.maximum(at, 0), last) for at in (begin, end))
+        return self.total[:, high] - self.total[:, low], self.count[:, high] - self.count[:, low]
 
     def mean(self, begin: Index, end: Index) -> Floats:
-        """Mean of what is known over [begin, end); NaN where nothing is."""
+        """(S, ...) mean of what is known over [begin, end); NaN where nothing is."""
         return _ratio(*self.between(begin, end))
 
 
@@ -78,9 +82,10 @@ def climatology(timeline: Timeline, anchors: Tensor, days: Tensor | None = None)
     anchor = anchors.numpy()
     known = np.full(len(anchor), CLIMATOLOGY_DAYS) if days is None else days.numpy()
     trace = joined(timeline)
+    given = _Sums([amounts(timeline, names) for names in (BOLUS, CARBS, ("basal_u",))])
     columns = [
-        *_levels(timeline, trace, anchor, known),
-        *_this_hour(timeline, trace, anchor, known),
+        *_levels(trace, given, anchor, known),
+        *_this_hour(trace, given, anchor, known),
         *_nights(timeline, trace, anchor, known),
     ]
     return torch.from_numpy(np.column_stack(columns)).float()
@@ -90,30 +95,23 @@ def _ratio(total: Floats, count: Floats) -> Floats:
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
-def _levels(timeline: Timeline, trace: Floats, anchor: Index, days: Index) -> list[Floats]:
-    """Days known; mean, SD, shares beyond limits and usual changes of glucose, late and long."""
-    level, square = _Sums(trace), _Sums(trace**2)
+def _levels(trace: Floats, given: _Sums, anchor: Index, days: Index) -> list[Floats]:
+    """Days known; mean, SD, shares beyond limits and usual changes of glucose, late and long.
+
+    And what was `given` a day.
+    """
     known = ~np.isnan(trace)
-    low, high = (
-        _Sums(np.where(known, beyond, np.nan)) for beyond in (trace < LOW_MG_DL, trace > HIGH_MG_DL)
-    )
+    beyond = (np.where(known, far, np.nan) for far in (trace < LOW_MG_DL, trace > HIGH_MG_DL))
+    changes = np.full((len(_CHANGES_MIN), len(trace)), np.nan)
+    for change, lag in zip(changes, map(steps, _CHANGES_MIN), strict=True):
+        change[lag:] = np.abs(trace[lag:] - trace[:-lag])
+    sums = _Sums([trace, trace**2, *beyond, *changes])
     end = anchor + 1
-    columns = [level.between(end - days * _DAY, end)[1] / _DAY]
-    changes = [
-        _Sums(np.concatenate([np.full(lag, np.nan), np.abs(trace[lag:] - trace[:-lag])]))
-        for lag in map(steps, _CHANGES_MIN)
-        if lag < len(trace)
-    ]
+    columns = [sums.between(end - days * _DAY, end)[1][0] / _DAY]
     for begin in (end - np.minimum(days, _LATELY_DAYS) * _DAY, end - days * _DAY):
-        mean = level.mean(begin, end)
-        columns += [mean, np.sqrt(np.maximum(square.mean(begin, end) - mean**2, 0))]
-        columns += [low.mean(begin, end), high.mean(begin, end)]
-        columns += [change.mean(begin, end) for change in changes]
-        columns += [np.full(len(anchor), np.nan)] * (len(_CHANGES_MIN) - len(changes))
-    for names in (BOLUS, CARBS, ("basal_u",)):
-        amount = _Sums(amounts(timeline, names))
-        columns.append(_DAY * amount.mean(anchor - days * _DAY, anchor))
-    return columns
+        mean, square, *others = sums.mean(begin, end)
+        columns += [mean, np.sqrt(np.maximum(square - mean**2, 0)), *others]
+    return [*columns, *(_DAY * given.mean(anchor - days * _DAY, anchor))]
 
 
 def amounts(timeline: Timeline, names: tuple[str, ...]) -> Floats:
@@ -123,7 +121,7 @@ def amounts(timeline: Timeline, names: tuple[str, ...]) -> Floats:
     return np.where(known, timeline.values[:, those].double().sum(1).numpy(), np.nan)
 
 
-def _this_hour(timeline: Timeline, trace: Floats, anchor: Index, days: Index) -> list[Floats]:
+def _this_hour(trace: Floats, given: _Sums, anchor: Index, days: Index) -> list[Floats]:
     """What glucose, boluses and carbohydrate did at and after this clock time on days before."""
     back = np.arange(1, CLIMATOLOGY_DAYS + 1)
     before = anchor[:, None] - _DAY * back
@@ -131,19 +129,14 @@ def _this_hour(timeline: Timeline, trace: Floats, anchor: Index, days: Index) ->
 
     def mean(series: _Sums, begin: Index, length: int) -> Floats:
         total, count = series.between(begin, begin + length)
-        return _ratio((total * counts).sum(1), (count * counts).sum(1))
+        return _ratio((total * counts).sum(-1), (count * counts).sum(-1))
 
-    level = _Sums(trace)
-
-    def usual(ahead: int) -> Floats:
-        return mean(level, before + ahead - _AROUND, 2 * _AROUND + 1)
-
-    now = usual(0)
-    columns = [now, *(usual(steps(ahead)) - now for ahead in _AHEAD_MIN)]
-    for names in (BOLUS, CARBS):
-        amount = _Sums(amounts(timeline, names))
-        columns += [steps(span) * mean(amount, before, steps(span)) for span in _AMOUNTS_MIN]
-    return columns
+    ahead = np.array([0, *map(steps, _AHEAD_MIN)])[:, None, None]
+    now, *then = mean(_Sums([trace]), before + ahead - _AROUND, 2 * _AROUND + 1)[0]
+    columns = [now, *(usual - now for usual in then)]
+    spans = [steps(span) for span in _AMOUNTS_MIN]
+    boluses, carbs, _ = zip(*(span * mean(given, before, span) for span in spans), strict=True)
+    return [*columns, *boluses, *carbs]
 
 
 def _nights(timeline: Timeline, trace: Floats, anchor: Index, days: Index) -> list[Floats]:
@@ -161,7 +154,7 @@ def _nights(timeline: Timeline, trace: Floats, anchor: Index, days: Index) -> li
         last = np.searchsorted(over, anchor, side="right")
         first = np.minimum(np.searchsorted(midnights, anchor - days * _DAY), last)
         below = np.where(known, lowest < LOW_MG_DL, np.nan)
-        columns += [_Sums(each).mean(first, last) for each in (lowest, below)]
+        columns += [*_Sums([lowest, below]).mean(first, last)]
     return columns
 
 
