@@ -100,13 +100,13 @@ def table(name: str, rows: pd.DataFrame | None = None) -> pd.DataFrame:
 
     Args:
         name: A key of `TABLES`, or `logged`.
-        rows: What is known; None gives an empty table.
+        rows: What is known; None gives the one empty table, which nobody may change.
 
     Raises:
         RecordError: A value has the wrong type or lies outside its limits.
     """
     if rows is None or rows.empty:
-        return _nothing(name).copy(deep=False)
+        return _nothing(name)
     schema = _SCHEMAS[name]
     rows = rows.copy()
     if name in TABLES:

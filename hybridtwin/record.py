@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -113,12 +114,15 @@ class Record:
 
     def before(self, time: pd.Timestamp) -> "Record":
         """The record as known at `time`: readings up to and including it, events before it."""
-        logged = self.logged[self.logged["start"] < time]
+        logged = self.logged
+        if not logged.empty:
+            logged = logged[logged["start"] < time]
+            logged = logged.assign(end=logged["end"].clip(upper=time)).reset_index(drop=True)
         events = {name: _upto(getattr(self, name), time, "left") for name in EVENT_TABLES}
         return self._with(
             glucose=_upto(self.glucose, time, "right"),
             **events,
-            logged=logged.assign(end=logged["end"].clip(upper=time)).reset_index(drop=True),
+            logged=logged,
         )
 
     def since(self, time: pd.Timestamp) -> "Record":
@@ -157,10 +161,9 @@ def _time_problems(name: str, rows: pd.DataFrame) -> list[Problem]:
     problems: list[Problem] = []
     if rows.empty:
         return problems
-    gaps = rows["time"].diff()
-    backwards = gaps < pd.Timedelta(0)
-    if backwards.any():
-        at = int(backwards.idxmax())
+    gaps = np.diff(rows["time"].to_numpy("datetime64[ns]")).astype(int)
+    if (gaps < 0).any():
+        at = int((gaps < 0).argmax()) + 1
         problems.append(
             Problem(
                 f"{name}[{at}].time",
@@ -168,9 +171,9 @@ def _time_problems(name: str, rows: pd.DataFrame) -> list[Problem]:
                 "Sort the rows by time.",
             )
         )
-    doubled = (gaps == pd.Timedelta(0)) if name == "glucose" else rows.duplicated()
+    doubled = np.append(False, gaps == 0) if name == "glucose" else rows.duplicated().to_numpy()
     if doubled.any():
-        at = int(doubled.idxmax())
+        at = int(doubled.argmax())
         problems.append(
             Problem(
                 f"{name}[{at}]",

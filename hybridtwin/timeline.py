@@ -51,6 +51,7 @@ LONG_ACTING_COVERS: Final = pd.Timedelta(hours=36)
 """How long after a long-acting dose the basal supply counts as known (a daily dose, 12 h late)."""
 
 _STEP = pd.Timedelta(minutes=STEP_MIN)
+_EPOCH_WEEKDAY = 3  # 1 January 1970 was a Thursday
 _LONG_KINDS = [str(kind) for kind in InsulinKind if kind.acts_long]
 _AEROBIC_SHARE = {"aerobic": 1.0, "mixed": 0.5, "anaerobic": 0.0}
 _CONDITIONS = {
@@ -120,14 +121,16 @@ def to_timeline(
     _put_activity(record, start, values, known)
     _put_conditions(record, start, values, known)
 
-    local = pd.date_range(start, periods=length, freq=_STEP).tz_convert(record.profile.time_zone)
+    grid = pd.date_range(start, periods=length, freq=_STEP).tz_convert(record.profile.time_zone)
+    local = grid.tz_localize(None).to_numpy()
+    days = local.astype("datetime64[D]")
     return Timeline(
         start=start,
         values=torch.from_numpy(values),
         known=torch.from_numpy(known),
         original=torch.from_numpy(original),
-        minute_of_day=torch.tensor(np.asarray(local.hour * 60 + local.minute), dtype=torch.int16),
-        weekday=torch.tensor(np.asarray(local.day_of_week), dtype=torch.int16),
+        minute_of_day=torch.tensor((local - days) // np.timedelta64(1, "m"), dtype=torch.int16),
+        weekday=torch.tensor((days.astype(int) + _EPOCH_WEEKDAY) % 7, dtype=torch.int16),
     )
 
 
@@ -139,10 +142,12 @@ def _put_glucose(
     original = np.zeros(len(values), dtype=bool)
     if rows.empty:
         return original
-    if (rows["source"] == "cgm").any():
-        rows = rows[rows["source"] == "cgm"]
-    at = ((rows["time"] - start) / _STEP).round().to_numpy(dtype=int)
-    kept = (at >= 0) & (at < len(values))
+    counts = (rows["source"] == "cgm").to_numpy()
+    if not counts.any():
+        counts = ~counts
+    time = rows["time"].to_numpy("datetime64[ns]") - start.to_numpy()
+    at = np.rint(time / _STEP.to_timedelta64()).astype(int)
+    kept = counts & (at >= 0) & (at < len(values))
     at, mg_dl = at[kept], rows["mg_dl"].to_numpy()[kept]
     count = np.bincount(at, minlength=len(values))
     total = np.bincount(at, weights=mg_dl, minlength=len(values))
@@ -254,6 +259,8 @@ def _put_conditions(
     record: Record, start: pd.Timestamp, values: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> None:
     known[:, _columns(*_CONDITIONS.values())] = True
+    if record.conditions.empty:
+        return
     for kind in record.conditions["kind"].unique():
         rows = record.conditions[record.conditions["kind"] == kind]
         values[:, CHANNEL[_CONDITIONS[kind]]] = mean_level(rows, "severity", start, len(values))

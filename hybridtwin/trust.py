@@ -81,14 +81,15 @@ def check_history(record: Record, now: pd.Timestamp) -> None:
             f"more than {STALE_MIN:.0f}",
             "Send newer readings; no forecast is made from stale ones.",
         )
-    recent = times[times > last - pd.Timedelta(minutes=LOOK_BACK_MIN)]
+    begin = times.searchsorted(last - pd.Timedelta(minutes=LOOK_BACK_MIN), "right")
+    recent = len(times) - begin
     span_min = (last - times.iloc[0]) / pd.Timedelta(minutes=1)
-    if len(recent) < MIN_READINGS or span_min < LOOK_BACK_MIN / 2:
+    if recent < MIN_READINGS or span_min < LOOK_BACK_MIN / 2:
         raise HistoryError(
             [
                 Problem(
                     "glucose",
-                    f"too short a history: {len(recent)} readings in the last "
+                    f"too short a history: {recent} readings in the last "
                     f"{LOOK_BACK_MIN // 60} hours, {span_min / 60:.1f} h in all",
                     f"Send at least {LOOK_BACK_MIN // 2 // 60} hours with {MIN_READINGS} readings, "
                     "better two days.",
@@ -120,18 +121,18 @@ def judge(
     def note(kind: Literal["missing", "stale", "mended", "assumed", "urgent"], text: str) -> None:
         notes.append(TrustNote(kind=kind, text=text))
 
-    last = record.glucose.iloc[-1]
-    age_min = (now - last["time"]) / pd.Timedelta(minutes=1)
+    last_mg_dl, last = (record.glucose[name].iloc[-1] for name in ("mg_dl", "time"))
+    age_min = (now - last) / pd.Timedelta(minutes=1)
     if age_min > FRESH_MIN:
         note("stale", f"The last reading is {age_min:.0f} minutes old.")
     lowest, highest = SENSOR_RANGE_MG_DL
-    if not lowest < last["mg_dl"] < highest:
+    if not lowest < last_mg_dl < highest:
         note(
             "missing",
             f"The last reading is at the end of a sensor's range ({lowest:.0f} to {highest:.0f} "
             "mg/dL): the true value may lie beyond.",
         )
-    if last["mg_dl"] < LEVEL_2_LOW_MG_DL:
+    if last_mg_dl < LEVEL_2_LOW_MG_DL:
         note("urgent", "Glucose is below 54 mg/dL: treat it now; do not wait for a forecast.")
     for channel, words, meaning in (
         ("bolus_u", "boluses", "taken as unknown, not as none"),

@@ -1,5 +1,7 @@
 """From a question to a Record: units converted, and times and values checked with their place."""
 
+import math
+import statistics
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
@@ -144,7 +146,7 @@ def _future_or_ancient(
 
 def mistaken_unit(values: Sequence[float], unit: GlucoseUnit) -> list[Problem]:
     """The problem of readings that cannot be in their unit, but may be in the other one."""
-    median = pd.Series(values, dtype=float).median()
+    median = statistics.median(values) if values else math.nan
     if unit == "mg/dL" and median <= MMOL_L_SUSPECT_MEDIAN:
         other = "mmol/L"
     elif unit == "mmol/L" and median >= _MG_DL_SUSPECT_MEDIAN:
