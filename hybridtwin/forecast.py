@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -102,7 +103,12 @@ class Forecast:
 
     def quantiles_mg_dl(self, levels: tuple[float, ...] = LEVELS) -> Tensor:
         """(Q, H) quantiles over the paths."""
-        return torch.quantile(self.paths_mg_dl, torch.tensor(levels), dim=0)
+        # As torch.quantile does it, whose own sorting is 20 times slower.
+        ranked = torch.from_numpy(np.sort(self.paths_mg_dl.numpy(), axis=0))
+        rank = torch.tensor(levels) * (len(ranked) - 1)
+        below = rank.floor()
+        share = (rank - below).unsqueeze(-1)
+        return torch.lerp(ranked[below.long()], ranked[rank.ceil().long()], share)
 
     def window(self, begin: pd.Timestamp, end: pd.Timestamp) -> "Forecast":
         """The part between two instants, for questions about a night or a meal."""

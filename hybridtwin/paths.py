@@ -9,7 +9,7 @@ from hybridtwin.hybrid import log_ratio
 from hybridtwin.neural.spread import LEVELS
 from hybridtwin.units import GLUCOSE_MAX_MG_DL, GLUCOSE_MIN_MG_DL, STEP_MIN
 
-_NORMAL: Final = torch.distributions.Normal(0.0, 1.0)
+_KNOTS: Final = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(LEVELS))
 _INNER_80: Final = 2.5631  # standard deviations between the 10 % and the 90 % quantile
 _LEAST_SHARE: Final = 0.2  # of the variance stays with the sensor and the unforeseen
 _JITTER: Final = 1e-5
@@ -43,14 +43,13 @@ def quantile_function(normal: Tensor, quantiles: Tensor) -> Tensor:
 
     Linear between the levels on the normal scale, and on beyond the outer two.
     """
-    knots = _NORMAL.icdf(torch.tensor(LEVELS))
-    slopes = quantiles.diff(dim=-1) / knots.diff()
+    slopes = quantiles.diff(dim=-1) / _KNOTS.diff()
     value = quantiles[..., 0] + torch.zeros_like(normal)
     last = len(LEVELS) - 2
     for i in range(len(LEVELS) - 1):
         low = None if i == 0 else 0.0
-        high = None if i == last else float(knots[i + 1] - knots[i])
-        value = value + slopes[..., i] * (normal - knots[i]).clamp(low, high)
+        high = None if i == last else float(_KNOTS[i + 1] - _KNOTS[i])
+        value = value + slopes[..., i] * (normal - _KNOTS[i]).clamp(low, high)
     return value
 
 

@@ -191,9 +191,7 @@ def misses_of(
 def body_only(twin: Twin) -> FitFunction:
     """The twin without the network's flux; the encoder still says where the body starts."""
 
-    def walk(
-        state: State, acts: Acting, person: Person, weights: ResidualWeights | None
-    ) -> Tensor:
+    def walk(state: State, acts: Acting, person: Person, weights: ResidualWeights | None) -> Tensor:
         return twin.walk(state, acts, person, None)
 
     return population(replace(twin, walk=walk, statistics=None))

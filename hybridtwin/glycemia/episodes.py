@@ -22,7 +22,11 @@ def lasts(beyond: Tensor, steps: int = EPISODE_STEPS) -> Tensor:
     """(...) whether `beyond` (..., H) holds for at least `steps` consecutive grid points."""
     if beyond.shape[-1] < steps:
         return beyond.new_zeros(beyond.shape[:-1])
-    return beyond.unfold(-1, steps, 1).all(-1).any(-1)
+    windows = beyond.shape[-1] - steps + 1
+    held = beyond[..., :windows]
+    for later in range(1, steps):
+        held = held & beyond[..., later : later + windows]
+    return held.any(-1)
 
 
 @dataclass(frozen=True)
