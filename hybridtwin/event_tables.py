@@ -3,7 +3,7 @@
 import functools
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -134,21 +134,29 @@ def of_events(name: str, events: Sequence[Event]) -> pd.DataFrame:
         name: A key of `TABLES`.
         events: Of the table's kind.
     """
-    return pd.DataFrame(
-        {
-            column: pd.Series([getattr(event, column) for event in events], dtype=dtype)
-            for column, dtype in _nothing(name).dtypes.items()
-        }
+    return _typed(
+        name, {column: [getattr(event, column) for event in events] for column in _nothing(name)}
     )
 
 
-def logged_between(channels: Sequence[str], start: datetime, end: datetime) -> pd.DataFrame:
-    """The table of logs that are complete over one span.
+def of_spans(spans: Sequence[tuple[str, datetime, datetime]]) -> pd.DataFrame:
+    """The table of logs that are complete over spans (channel, start, end).
 
     Raises:
         RecordError: There is no such channel.
     """
-    return table("logged", pd.DataFrame({"channel": list(channels), "start": start, "end": end}))
+    unknown = sorted({channel for channel, _, _ in spans}.difference(LOGGED_CHANNELS))
+    if unknown:
+        known = " or ".join(LOGGED_CHANNELS)
+        raise RecordError.of("logged.channel", f"{unknown[0]!r} is no log", f"Say {known}.")
+    names = list(_nothing("logged"))
+    return _typed("logged", {name: [span[i] for span in spans] for i, name in enumerate(names)})
+
+
+def _typed(name: str, columns: Mapping[str, Sequence[object]]) -> pd.DataFrame:
+    """A table of values that need no second look."""
+    dtypes = _nothing(name).dtypes
+    return pd.DataFrame({key: pd.Series(columns[key], dtype=dtypes[key]) for key in dtypes.index})
 
 
 def _explain(name: str, failures: pd.DataFrame) -> list[Problem]:

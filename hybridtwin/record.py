@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from hybridtwin.errors import Problem, RecordError
-from hybridtwin.event_tables import EVENT_TABLES, TABLES, logged_between, of_events, table
+from hybridtwin.event_tables import EVENT_TABLES, TABLES, of_events, of_spans, table
 from hybridtwin.events import (
     Activity,
     Condition,
@@ -119,7 +119,7 @@ class Record:
             logged = logged[logged["start"] < time]
             logged = logged.assign(end=logged["end"].clip(upper=time)).reset_index(drop=True)
         events = {name: _upto(getattr(self, name), time, "left") for name in EVENT_TABLES}
-        return self._with(
+        return self.with_tables(
             glucose=_upto(self.glucose, time, "right"),
             **events,
             logged=logged,
@@ -128,12 +128,12 @@ class Record:
     def since(self, time: pd.Timestamp) -> "Record":
         """The record without what began before `time`."""
         logged = self.logged[self.logged["end"] > time]
-        return self._with(
+        return self.with_tables(
             **{name: late(getattr(self, name), time) for name in TABLES},
             logged=logged.assign(start=logged["start"].clip(lower=time)).reset_index(drop=True),
         )
 
-    def _with(self, **tables: pd.DataFrame) -> "Record":
+    def with_tables(self, **tables: pd.DataFrame) -> "Record":
         """The record with other tables, whose rows were checked and need no second look."""
         other = copy(self)
         for name, rows in tables.items():
@@ -193,7 +193,7 @@ def from_events(
     glucagon: Sequence[Glucagon] = (),
     conditions: Sequence[Condition] = (),
     logged: Sequence[str] = (),
-    source: str = "events",
+    provenance: Provenance | None = None,
 ) -> Record:
     """A Record from single events.
 
@@ -206,14 +206,16 @@ def from_events(
         glucagon: Glucagon, in order of time.
         conditions: Conditions, in order of time.
         logged: The channels (`bolus`, `meals`) whose logs are complete over the readings' span.
-        source: What to call the origin.
+        provenance: Where they come from.
     """
     events = (glucose, insulin, meals, activity, glucagon, conditions)
     tables = {
         name: of_events(name, those) for name, those in zip(TABLES, events, strict=True) if those
     }
     if logged and glucose:
-        tables["logged"] = logged_between(logged, glucose[0].time, glucose[-1].time)
-    record = Record(profile=profile, provenance=Provenance(source=source))._with(**tables)
+        span = (glucose[0].time, glucose[-1].time)
+        tables["logged"] = of_spans([(channel, *span) for channel in logged])
+    provenance = provenance or Provenance(source="events")
+    record = Record(profile=profile, provenance=provenance).with_tables(**tables)
     record._check()
     return record

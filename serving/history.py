@@ -13,7 +13,7 @@ from hybridtwin.errors import PlanError, Problem, RecordError
 from hybridtwin.event_tables import EVENT_TABLES
 from hybridtwin.events import Event, GlucoseReading
 from hybridtwin.plan import HORIZON_MAX_MIN, Plan
-from hybridtwin.record import Record, from_events
+from hybridtwin.record import Provenance, Record, from_events
 from hybridtwin.trust import CLOCK_TOLERANCE_MIN
 from hybridtwin.units import (
     GLUCOSE_MAX_MG_DL,
@@ -84,7 +84,7 @@ def to_record(question: History, now: pd.Timestamp) -> Record:
             for channel, events in (("bolus", question.insulin), ("meals", question.meals))
             if events is not None
         ],
-        source="request",
+        provenance=Provenance(source="request"),
     )
 
 

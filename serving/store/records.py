@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -10,9 +9,9 @@ import pandas as pd
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hybridtwin.event_tables import TABLES, table
+from hybridtwin.event_tables import TABLES, of_spans
 from hybridtwin.events import Event, Profile
-from hybridtwin.record import Note, Record, from_events
+from hybridtwin.record import Note, Provenance, Record, from_events
 from serving.store.observations import kept
 from serving.store.tables import CompleteLog
 from serving.store.vault import Vault
@@ -52,25 +51,23 @@ def record_of(
         events[row.kind][same] = row.event
         sources.add(row.source)
         rows += 1
+    doubled = rows - sum(len(rows_by_key) for rows_by_key in events.values())
+    note = Note(action="dropped", what="rows", count=doubled, why="another source sent them too")
     record = from_events(
         profile,
         **{name: list(rows_by_key.values()) for name, rows_by_key in events.items()},  # type: ignore[arg-type]
-        source=", ".join(sorted(sources)) or "nobody",
+        provenance=Provenance(
+            source=", ".join(sorted(sources)) or "nobody", notes=[note] if doubled else []
+        ),
     )
-    doubled = rows - sum(len(rows_by_key) for rows_by_key in events.values())
-    note = Note(action="dropped", what="rows", count=doubled, why="another source sent them too")
-    return replace(
-        record,
-        logged=_logged(complete_logs(session, patient_id), begin, end),
-        provenance=record.provenance.model_copy(update={"notes": [note] if doubled else []}),
-    )
+    return record.with_tables(logged=_logged(complete_logs(session, patient_id), begin, end))
 
 
 def _logged(
     logs: Sequence[CompleteLog], begin: datetime | None, end: datetime | None
 ) -> pd.DataFrame:
     """The spans of each channel, cut to what was asked for and joined where they meet."""
-    spans: list[dict[str, object]] = []
+    spans: list[tuple[str, datetime, datetime]] = []
     for kind, channel in CHANNEL.items():
         joined: list[tuple[datetime, datetime]] = []
         for log in logs:  # in order of their begin
@@ -81,5 +78,5 @@ def _logged(
                 joined[-1] = (joined[-1][0], max(joined[-1][1], last))
             else:
                 joined.append((first, last))
-        spans += [{"channel": channel, "start": first, "end": last} for first, last in joined]
-    return table("logged", pd.DataFrame(spans))
+        spans += [(channel, first, last) for first, last in joined]
+    return of_spans(spans)
