@@ -8,6 +8,7 @@ Where there is no compiler, `dynamics.walk` takes the same steps by torch.
 import ctypes
 import functools
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
@@ -128,8 +129,8 @@ def _walked(
     rows, who = (_rows(list(part), people) for part in (state, person))
     steps, counts = len(acts.before), [part.shape[1] for part in acts]
     acting = torch.zeros(steps, sum(counts), rows.shape[1])
-    for room, part in zip(acting.split(counts, dim=1), acts, strict=True):
-        room[..., :people] = part
+    for part, end in zip(acts, accumulate(counts), strict=True):
+        acting[:, end - part.shape[1] : end, :people] = part
     shared = torch.cat([part.reshape(-1) for part in weights]).contiguous()
     path = torch.empty(steps, rows.shape[1])
     pointers = [part.data_ptr() for part in (rows, acting, who, shared, path)]

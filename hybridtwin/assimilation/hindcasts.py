@@ -88,9 +88,10 @@ def missed(
         past = (age >= 0) & (age <= reach)
         known = torch.where(anchors[past].unsqueeze(1) + _AHEAD <= moment, read[past], torch.nan)
         rows.append(learnt(said.rows(past), known, age[past] / _DAY, settings))
-    return Misses(
+    found = Misses(
         *(torch.cat([getattr(row, each.name) for row in rows]) for each in fields(Misses))
     )
+    return found.with_usual_spread() if twin.config.has_learnt_from(name) else found
 
 
 def _hindcasts(twin: Twin, timeline: Timeline, person: People, anchors: Tensor) -> Said:
