@@ -2,7 +2,7 @@
 
 Everyone is scored on the last part of their time by models that have seen others, and of the person
 only the days just before it. Peers learn from both; the twin, trained without the person, is
-personalised on these days, and looks back so far.
+personalised on these days or kept current by them, and looks back so far.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,12 @@ from pydantic import Field
 from rich.progress import Progress
 from torch import Tensor
 
+from hybridtwin.assimilation.settings import MissesSettings
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.record import Record
 from hybridtwin.units import steps
 from training.features import HISTORY_MIN
-from training.forecasters import HISTORY_DAYS, Twins, personal
+from training.forecasters import HISTORY_DAYS, Twins, current, personal
 from training.scoring import Results, in_order, predictions, rmse_figure, scorable, score
 from training.unseen import FoldsProtocol, each_fold
 from training.windows import (
@@ -58,7 +59,9 @@ def evaluate_cold_start(
         for fold in prepared:
             own = last_days(split.learn, fold.people, days)
             fits = {name: _after(fold.others, fit) for name, fit in protocol.peer_fits().items()}
-            fits["twin-personal"] = personal(fold.twin, twins.settings, max(days, HISTORY_DAYS))
+            reach = max(days, HISTORY_DAYS)
+            fits["twin-personal"] = personal(fold.twin, twins.settings, reach)
+            fits["twin-current"] = current(fold.twin, MissesSettings(days=reach), reach)
             said = predictions(fits, own, fold.strangers, seconds, progress)
             for name, prediction in said.items():
                 parts.setdefault(name, []).append((fold.at, prediction))

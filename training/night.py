@@ -10,12 +10,20 @@ from matplotlib.figure import Figure
 from pydantic import Field, field_validator
 from rich.progress import Progress
 
+from hybridtwin.assimilation.settings import MissesSettings
 from hybridtwin.errors import HistoryError, Problem
 from hybridtwin.record import Record
 from training.event_scores import bins, event_rows
 from training.forecasters import Twins
 from training.metrics import ROW
-from training.night_models import NIGHT_PEERS, NightFit, Probabilities, personal, population
+from training.night_models import (
+    NIGHT_PEERS,
+    NightFit,
+    Probabilities,
+    current,
+    personal,
+    population,
+)
 from training.nights import LOWS, NightRule, Nights, NightSplit, split_nights
 from training.scoring import Results
 
@@ -53,6 +61,7 @@ def evaluate_night(
         raise HistoryError(reasons or [Problem("records", "there are none", "Send some.")])
     fits: dict[str, NightFit] = {name: NIGHT_PEERS[name] for name in protocol.peers}
     fits["twin"] = population(twins.population)
+    fits["twin-current"] = current(twins.population, MissesSettings())
     fits["twin-personal"] = personal(twins.population, twins.settings)
     return night_contest(split, fits, protocol, progress)
 

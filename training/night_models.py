@@ -5,6 +5,7 @@ of each of `LOWS` for other nights.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from hybridtwin.assimilation.settings import MissesSettings
 from hybridtwin.climatology import CLIMATOLOGY_DAYS
 from hybridtwin.inputs import as_usual
 from hybridtwin.night_statistics import EVENING_MIN, evening
@@ -21,7 +23,7 @@ from hybridtwin.paths import correlation, paths, standard_noise, unexplained
 from hybridtwin.twin import MEMBERS, Twin, ensemble
 from hybridtwin.units import STEP_MIN, steps
 from training.features import Floats, tree_features
-from training.forecasters import fitted, moments, usual_of
+from training.forecasters import fitted, misses_of, moments, usual_of
 from training.nights import LOWS, NIGHT_MIN, Nights
 from training.personalise import PersonalSettings
 from training.windows import HELD_OUT, Mask, Windows
@@ -118,6 +120,17 @@ def population(twin: Twin) -> NightFit:
     return lambda _: lambda nights: _said([twin] * len(nights.windows.participants), nights)
 
 
+def current(twin: Twin, settings: MissesSettings) -> NightFit:
+    """The same, with what its forecasts of each person missed before the evening's day."""
+
+    def predict(nights: Nights) -> Probabilities:
+        persons = [twin.person] * len(nights.windows.participants)
+        misses = misses_of(twin, persons, nights.windows, settings)
+        return _said([replace(twin, misses=misses)] * len(persons), nights)
+
+    return lambda _: predict
+
+
 def personal(twin: Twin, settings: PersonalSettings) -> NightFit:
     """The twin fitted to each person on the timelines to learn from."""
 
@@ -175,7 +188,8 @@ def sample_paths(
     """(M, H) sensor traces under an open plan for each window in turn, as a twin draws them.
 
     Args:
-        twins: One per person of the windows, all with the same weights.
+        twins: One per person of the windows, all with the same weights, and misses of the windows
+            if any.
         windows: From where.
         length: H.
         members: M.

@@ -56,7 +56,9 @@ class WindowsProtocol(ScoringRule):
     """Everyone's first part of time is learnt from, the last part is scored."""
 
     kind: Literal["windows"] = "windows"
-    twins: tuple[str, ...] = Field(("twin", "twin-personal"), description=f"Of {', '.join(TWINS)}.")
+    twins: tuple[str, ...] = Field(
+        ("twin", "twin-current", "twin-personal"), description=f"Of {', '.join(TWINS)}."
+    )
 
     @field_validator("twins")
     @classmethod
