@@ -71,8 +71,9 @@ these 30 themselves, on whom cause is scored, and their futures were never seen.
 
 By the protocols named below, which stand in `configs/protocols/`. All models of a table were scored
 on the same windows. Figures are means over participants, in brackets the 95 % interval over
-resampled participants. `twin` is this model as shipped, `twin-personal` the same fine-tuned on what
-the protocol gives to learn from.
+resampled participants. `twin` is this model as shipped, `twin-current` the same with what it missed
+of each person before put right, as it is served, `twin-personal` the same fine-tuned on what the
+protocol gives to learn from.
 """
 _TAIL: Final = """
 ## Limits
