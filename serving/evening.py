@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 from sqlalchemy.orm import Session
 
-from hybridtwin.climatology import CLIMATOLOGY_DAYS
 from hybridtwin.errors import TwinError
 from hybridtwin.panel import for_each
 from hybridtwin.record import Record
@@ -21,6 +20,7 @@ from hybridtwin.review.night import NIGHT_END_H
 from hybridtwin.review.review import NightReview, NightRisk, refusal, review_night
 from hybridtwin.twin import Twin
 from serving.clinic import summary
+from serving.clinic.weeks import DAYS, Weeks, weeks
 from serving.settings import Settings
 from serving.store import audit, consents, issued, jobs, patients, summaries
 from serving.store.errors import StoreError, UnknownError
@@ -116,7 +116,7 @@ def review(work: "Work") -> Iterator[None]:
         people = [one for one in people if _is_due(one, evening, now)]
     with work.store.database.reading() as session:
         total = patients.count(session, str(work.job.clinic))
-    for evening_of, found in for_each(_night, _evenings(work, people)):
+    for evening_of, found in for_each(_look_at, _evenings(work, people)):
         with suppress(UnknownError):  # erased meanwhile
             _keep(work, evening_of, found, total)
         yield
@@ -173,13 +173,35 @@ def _evenings(work: "Work", people: Iterable[Summary]) -> Iterator[_Evening]:
                     continue
             now = pd.Timestamp.now("UTC")
             try:
-                record, twin = work.record(one.id, CLIMATOLOGY_DAYS)
+                record, twin = work.record(one.id, DAYS)
             except (StoreError, UnknownError):
                 raise
             except TwinError as error:
                 yield _Evening(one.id, error, work.population, now)
             else:
                 yield _Evening(one.id, record, twin, now)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What an evening shows: the coming night, and the weeks before where they hold readings."""
+
+    review: NightReview
+    weeks: Weeks | None
+
+
+def _look_at(evening: _Evening) -> _Found:
+    return _Found(_night(evening), _weeks(evening))
+
+
+def _weeks(evening: _Evening) -> Weeks | None:
+    if not isinstance(evening.known, Record):
+        return None
+    try:
+        return weeks(evening.known, evening.now.to_pydatetime())
+    except Exception as error:  # one patient's fault must not hide their night
+        _log.error("the weeks cannot be told: %s", type(error).__name__)
+        return None
 
 
 def _night(evening: _Evening) -> NightReview:
@@ -194,17 +216,21 @@ def _night(evening: _Evening) -> NightReview:
         return refusal(str(evening.patient), reason)
 
 
-def _keep(work: "Work", evening: _Evening, found: NightReview, total: int) -> None:
+def _keep(work: "Work", evening: _Evening, found: _Found, total: int) -> None:
     if isinstance(evening.known, Record):
         keep_lately(work, evening.patient, evening.known)
 
-    def also(session: Session) -> None:
-        shown = summary.night(found, evening.now.to_pydatetime())
-        _put(session, work, evening.patient, "night", shown.issued, shown)
+    review_of = found.review
 
-    results: dict[issued.Kind, bytes] = {"review": found.risk.model_dump_json().encode()}
-    if found.forecast:
-        results["forecast"] = found.forecast.report().model_dump_json().encode()
+    def also(session: Session) -> None:
+        shown = summary.night(review_of, evening.now.to_pydatetime())
+        _put(session, work, evening.patient, "night", shown.issued, shown)
+        if found.weeks:
+            _put(session, work, evening.patient, "weeks", found.weeks.end, found.weeks)
+
+    results: dict[issued.Kind, bytes] = {"review": review_of.risk.model_dump_json().encode()}
+    if review_of.forecast:
+        results["forecast"] = review_of.forecast.report().model_dump_json().encode()
     work.keep(evening.patient, evening.twin, results, total, also)
 
 

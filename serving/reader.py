@@ -1,7 +1,7 @@
 """Who reads a page: their language, unit and clock, and how values are written for them."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Final, Literal, get_args
 from zoneinfo import ZoneInfo
 
@@ -78,6 +78,10 @@ class Reader:
         """Its weekday, day and month, such as Sat 31 Jan."""
         local = time.astimezone(ZoneInfo(zone))
         return format_skeleton("MMMEd", local, locale=LANGUAGES[self.language])
+
+    def date(self, day: date) -> str:
+        """A day and its month, such as 31 Jan."""
+        return format_skeleton("MMMd", day, locale=LANGUAGES[self.language])
 
     def span(self, minutes: float) -> str:
         """How long, such as 2 h 55 min."""

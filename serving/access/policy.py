@@ -35,6 +35,9 @@ class Action(StrEnum):
     JOB_READ = "job.read"
     TONIGHT_READ = "tonight.read"
     PANEL_READ = "panel.read"
+    PANEL_EXPORT = "panel.export"
+    PAGE_READ = "page.read"
+    REPORT_READ = "report.read"
     FOLLOW_UP_READ = "follow_up.read"
     FOLLOW_UP_ACKNOWLEDGE = "follow_up.acknowledge"
     FOLLOW_UP_COMMENT = "follow_up.comment"
@@ -94,6 +97,9 @@ TABLE: Final[Mapping[Action, tuple[Relation | None, ...]]] = MappingProxyType({
     Action.JOB_READ:              (_OWN,    _WRITE,  _WRITE,  _CLINIC,   _NO,    _NO),
     Action.TONIGHT_READ:          (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
     Action.PANEL_READ:            (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
+    Action.PANEL_EXPORT:          (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
+    Action.PAGE_READ:             (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
+    Action.REPORT_READ:           (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
     Action.FOLLOW_UP_READ:        (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
     Action.FOLLOW_UP_ACKNOWLEDGE: (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
     Action.FOLLOW_UP_COMMENT:     (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),

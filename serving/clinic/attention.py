@@ -11,6 +11,17 @@ from serving.settings import Settings
 Group = Literal["very_low", "low", "missing", "watch", "lows", "rising", "well"]
 GROUPS: Final[tuple[Group, ...]] = get_args(Group)
 """The most urgent first."""
+MARKS: Final = {
+    "very_low": "▼▼",
+    "low": "▼",
+    "missing": "?",
+    "watch": "◆",
+    "lows": "↺",
+    "rising": "▲",
+    "well": "●",
+    "snoozed": "–",
+}
+"""Each group's shape, beside its colour."""
 RISING_MG_DL_MIN: Final = 1.0
 """From this change on, sensors show a rising arrow."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from hybridtwin.glycemia.episodes import HIGH_MG_DL, LOW_MG_DL, VERY_LOW_MG_DL
 from serving.clinic import drawing
 from serving.clinic.attention import GROUPS, Group, Why, whys
 from serving.clinic.summary import Lately, Night, PastNight
@@ -16,6 +17,15 @@ Order = Literal["need", "name", "glucose", "chance", "lowest"]
 PARTS: Final[tuple[summaries.Part, ...]] = ("lately", "night", "morning", "follow_up")
 BEHIND_MIN, AHEAD_MIN = 12 * 60, 9 * 60
 """What the small pictures show before and after now."""
+DRAWING: Final = {
+    "width": BEHIND_MIN + AHEAD_MIN,
+    "height": drawing.HEIGHT,
+    "now": BEHIND_MIN,
+    "low": drawing.GLUCOSE.y(LOW_MG_DL),
+    "very_low": drawing.GLUCOSE.y(VERY_LOW_MG_DL),
+    "high": drawing.GLUCOSE.y(HIGH_MG_DL),
+}
+"""Where things lie in the pictures of the hours around now."""
 _LATEST_H: Final = 18
 """For how long the last night is news."""
 
@@ -177,7 +187,7 @@ _KEYS: Final[dict[Order, Callable[[Row], tuple[float | str, ...]]]] = {
 
 def _lowest(row: Row) -> float:
     nadir = row.night.risk.nadir if row.night else None
-    return nadir.median if nadir else float(drawing.TOP_MG_DL)
+    return nadir.median if nadir else drawing.GLUCOSE.top
 
 
 def chosen(rows: Iterable[Row], choice: Choice) -> list[Row]:

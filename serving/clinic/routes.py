@@ -10,13 +10,13 @@ from fastapi import APIRouter, Depends, Form, Path, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from hybridtwin.glycemia.episodes import HIGH_MG_DL, LOW_MG_DL, VERY_LOW_MG_DL
 from serving import page
 from serving.access.browser import own_path
 from serving.access.door import TheAccess, TheCaller, permit
 from serving.access.policy import Action
 from serving.access.relations import Relation
-from serving.clinic import drawing, panel
+from serving.clinic import panel
+from serving.clinic.attention import MARKS
 from serving.clinic.figures import figures
 from serving.clinic.summary import PAST_DAYS, Nights
 from serving.evening import ACTOR
@@ -30,16 +30,6 @@ router = APIRouter(include_in_schema=False)
 SHOWN: Final = 30
 """So many of a group are shown at first."""
 SNOOZE_H: Final = (12, 24, 72, 168)
-_MARKS: Final = {
-    "very_low": "▼▼",
-    "low": "▼",
-    "missing": "?",
-    "watch": "◆",
-    "lows": "↺",
-    "rising": "▲",
-    "well": "●",
-    "snoozed": "–",
-}
 
 
 def _of_own_clinics(action: Action) -> Any:
@@ -80,23 +70,13 @@ def read_panel(
         found=sum(map(len, groups.values())),
         groups=groups,
         shown=len(rows) if choice.group else SHOWN,
-        marks=_MARKS,
+        marks=MARKS,
         running=running,
         settings=settings,
         several=len(clinics) > 1,
         snooze_h=SNOOZE_H,
-        drawing=_DRAWING,
+        drawing=panel.DRAWING,
     )
-
-
-_DRAWING: Final = {
-    "width": panel.BEHIND_MIN + panel.AHEAD_MIN,
-    "height": drawing.HEIGHT,
-    "now": panel.BEHIND_MIN,
-    "low": drawing.y(LOW_MG_DL),
-    "very_low": drawing.y(VERY_LOW_MG_DL),
-    "high": drawing.y(HIGH_MG_DL),
-}
 
 
 @router.post("/reviews")

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import and_, delete, select
+from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.orm import Session, aliased
 
+from serving.store.errors import UnknownError
 from serving.store.patients import lock
 from serving.store.tables import ConsentRow, DataKey, PatientRow, SummaryRow
 from serving.store.vault import Vault, person_key, seal, unseal, unwrap
 
-Part = Literal["lately", "night", "morning", "nights", "follow_up"]
+Part = Literal["lately", "night", "morning", "nights", "weeks", "follow_up"]
 _TABLE: Final = "summaries"
 
 
@@ -80,6 +81,25 @@ def of_clinics(
     Raises:
         VaultError: Somebody's key was wrapped by a master key that is not here.
     """
+    return _of(session, vault, PatientRow.clinic.in_(clinics), parts)
+
+
+def of_patient(
+    session: Session, vault: Vault, patient_id: uuid.UUID, parts: Collection[Part]
+) -> Summary:
+    """One patient who consents to care, with these parts.
+
+    Raises:
+        UnknownError: There is no such patient.
+    """
+    for found in _of(session, vault, PatientRow.id == patient_id, parts):
+        return found
+    raise UnknownError.of("patient", "there is no such patient", "Check the identifier.")
+
+
+def _of(
+    session: Session, vault: Vault, whom: ColumnElement[bool], parts: Collection[Part]
+) -> list[Summary]:
     shown = {part: aliased(SummaryRow) for part in get_args(Part)}
     query = (
         select(PatientRow.id, PatientRow.clinic, PatientRow.sealed)
@@ -88,11 +108,7 @@ def of_clinics(
         .add_columns(*(shown[part].sealed for part in parts))
         .join(DataKey, DataKey.patient_id == PatientRow.id)
         .join(ConsentRow, ConsentRow.patient_id == PatientRow.id)
-        .where(
-            PatientRow.clinic.in_(clinics),
-            ConsentRow.purpose == "care",
-            ConsentRow.ended.is_(None),
-        )
+        .where(whom, ConsentRow.purpose == "care", ConsentRow.ended.is_(None))
     )
     for part, row in shown.items():
         query = query.outerjoin(row, and_(row.patient_id == PatientRow.id, row.part == part))

@@ -27,6 +27,9 @@ HEALTH = {
     "scenario.ask",
     "tonight.read",
     "panel.read",
+    "panel.export",
+    "page.read",
+    "report.read",
     "follow_up.read",
     "follow_up.acknowledge",
     "follow_up.comment",
@@ -118,10 +121,11 @@ def test_nobody_but_the_patient_exports_consents_or_shares():
             )
 
 
-def test_only_the_clinic_s_clinicians_see_its_panel_and_follow_up():
-    of_panel = {action for action in Action if action.startswith(("panel.", "follow_up."))}
-    assert len(of_panel) == 7
-    for action, role, relation in product(of_panel, Role, Relation):
+def test_only_the_clinic_s_clinicians_see_its_pages():
+    kinds = ("panel.", "page.", "report.", "follow_up.")
+    of_pages = {action for action in Action if action.startswith(kinds)}
+    assert len(of_pages) == 10
+    for action, role, relation in product(of_pages, Role, Relation):
         expected = role is Role.CLINICIAN and relation is Relation.CLINIC
         assert may(_caller(role), action, relation) == expected
 

@@ -92,6 +92,7 @@ PAGES = {
     ("get", "/"): CLINICIANS,
     ("get", "/nights"): CLINICIANS,
     ("post", "/reviews"): {"clinician"},
+    ("get", "/patients/{patient}"): {"clinician"},
     ("get", FOLLOW_UP): {"clinician"},
 } | {("post", f"{FOLLOW_UP}/{step}"): {"clinician"} for step in STEPS}
 """Who may, as of routes; each sees the patients of their own clinics."""

@@ -1,5 +1,6 @@
 """A clinician's evening in a real browser: sign in, the panel, follow-up, sign out."""
 
+import base64
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.serving.accessible import broken_rules
 from tests.serving.chromium import resize
-from tests.serving.clinic.ward import KINDS, fill
+from tests.serving.clinic.ward import KINDS, fill, fill_page
 
 CONTRAST = Path(__file__).parents[1] / "contrast.js"
 
@@ -43,7 +44,8 @@ def _heading(browser, expected):
 def _keep(browser, name):
     """A picture for people to look at, where they ask for one."""
     if folder := os.environ.get("SCREENSHOTS"):
-        browser.save_screenshot(f"{folder}/{name}.png")
+        whole = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+        Path(folder, f"{name}.png").write_bytes(base64.b64decode(whole["data"]))
 
 
 def _good_to_read(browser):
@@ -103,7 +105,9 @@ def test_ten_minutes_with_the_panel(browser, service, sqlite_site):
     _press(browser, f"{row} button")
     _heading(browser, "Who needs attention")
     assert "Seen by Dr Mia Lee" in browser.find_element(By.CSS_SELECTOR, row).text
-    _press(browser, f"{row} .acts a")
+    _press(browser, f"{row} th a")
+    _heading(browser, name)
+    _press(browser, "a[href$=follow-up]")
     _heading(browser, name)
     browser.find_element(By.ID, "comment").send_keys("Called: eats 15 g <b>now</b>")
     _press(browser, "form[action$=comment] button")
@@ -138,6 +142,30 @@ def test_ten_minutes_with_the_panel(browser, service, sqlite_site):
         resize(browser, width)
         _good_to_read(browser)
         _keep(browser, f"nights-{width}")
+    assert [said for said in browser.get_log("browser") if service in said["message"]] == []
+
+
+def test_a_patient_s_page(browser, service, sqlite_site):
+    """From the panel to one patient: the night, why, and the weeks before."""
+    fill_page(sqlite_site.database, sqlite_site.master_key, "north", "Zoë Page")
+    browser.get(f"{service}/?name=zo")
+    _sign_in(browser, "dr-lee")
+    _heading(browser, "Who needs attention")
+    _press(browser, "#low tbody th a")
+    _heading(browser, "Zoë Page")
+    said = browser.find_element(By.TAG_NAME, "main").text
+    assert "Exercise −31 +38 percentage points" in said
+    assert "A snack of 15 g of carbohydrate" in said
+    assert "Lows between 00:00 and 03:00" in browser.find_element(By.CSS_SELECTOR, ".patterns").text
+    for width in (390, 1280):
+        resize(browser, width)
+        for details in browser.find_elements(By.CSS_SELECTOR, "main details:not([open]) summary"):
+            details.click()
+        _good_to_read(browser)
+        _keep(browser, f"patient-{width}")
+    _press(browser, "form[action$=acknowledge] button")
+    _heading(browser, "Zoë Page")
+    assert "Seen by Dr Mia Lee" in browser.find_element(By.TAG_NAME, "main").text
     assert [said for said in browser.get_log("browser") if service in said["message"]] == []
 
 

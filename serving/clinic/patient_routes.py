@@ -1,0 +1,62 @@
+"""One patient's page."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from hybridtwin.glycemia.agp import PERCENTILES
+from hybridtwin.glycemia.episodes import HIGH_MG_DL, LOW_MG_DL, VERY_HIGH_MG_DL, VERY_LOW_MG_DL
+from hybridtwin.glycemia.metrics import STABLE_CV_PERCENT
+from hybridtwin.glycemia.summary import LEAST_WORN_PERCENT
+from serving import page
+from serving.access.policy import Action
+from serving.clinic import charts, drawing, weeks
+from serving.clinic.attention import MARKS
+from serving.clinic.panel import DRAWING
+from serving.clinic.patient import read, view_of
+from serving.clinic.summary import PAST_DAYS
+from serving.state import TheSettings
+from serving.v1.permission import PatientId, Permission, may
+
+router = APIRouter(include_in_schema=False)
+_NIGHT_MARKS_MG_DL: Final = (VERY_LOW_MG_DL, LOW_MG_DL, HIGH_MG_DL, VERY_HIGH_MG_DL)
+
+
+@router.get("/patients/{patient}")
+def read_patient(
+    request: Request,
+    patient: PatientId,
+    permission: Annotated[Permission, may(Action.PAGE_READ)],
+    settings: TheSettings,
+) -> Response:
+    """All that is known of one patient."""
+    now = datetime.now(UTC)
+    with permission.reading() as session:
+        kept = read(session, permission.vault, patient, now)
+    view = view_of(kept, now, settings)
+    pregnant = view.profile.pregnancy_week is not None
+    known, found = view.weeks, view.sensitivity
+    target = next(each for each in charts.ranges_of(pregnant)[0] if each.name == "target")
+    risk = view.row.night.risk if view.row.night else None
+    return page.answer(
+        request,
+        "patient.html",
+        view=view,
+        marks=MARKS,
+        drawing=DRAWING,
+        rows=charts.glucose_rows(_NIGHT_MARKS_MG_DL, drawing.GLUCOSE),
+        columns=charts.hours_around(now, view.row.zone),
+        hours=charts.hours_of(risk.hours, view.forecast) if risk and risk.events else [],
+        profile=charts.profile_chart(known, target) if known else None,
+        shares=charts.range_shares(known.glycemia, pregnant) if known and known.glycemia else [],
+        day_lines=charts.day_lines(known) if known else [],
+        percentiles=PERCENTILES,
+        least_worn=LEAST_WORN_PERCENT,
+        stable_cv=STABLE_CV_PERCENT,
+        pattern_days=weeks.DAYS,
+        past_days=PAST_DAYS,
+        over_day=charts.sensitivity_hours(found.hours) if found else None,
+        over_weeks=charts.sensitivity_days(found.days) if found else None,
+    )
