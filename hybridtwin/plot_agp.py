@@ -36,7 +36,7 @@ _DPI: Final = 130
 _INK: Final = "#26323f"
 _FAINT: Final = "#5b6570"
 _WARNING: Final = "#b3261e"
-_COLORS: Final = {
+COLORS: Final = {
     "very_low": "#882255",
     "low": "#D55E00",
     "target": "#009E73",
@@ -146,7 +146,7 @@ def _bar(
     middles = []
     for each in ranges:
         height = percents[each.name]
-        axes.bar(0, height, 0.5, bottom, color=_COLORS[each.name], edgecolor="white", linewidth=1)
+        axes.bar(0, height, 0.5, bottom, color=COLORS[each.name], edgecolor="white", linewidth=1)
         middles.append(bottom + height / 2)
         bottom += height
     for each, at, middle in zip(ranges, _apart(middles), middles, strict=True):
@@ -238,7 +238,7 @@ def _converted(values_mg_dl: Floats, unit: GlucoseUnit) -> Floats:
 
 def _ground(axes: Axes, target: Range, unit: GlucoseUnit) -> None:
     for at in (target.from_mg_dl, target.below_mg_dl - 1):
-        axes.axhline(from_mg_dl(at, unit), color=_COLORS["target"], linewidth=1.3)
+        axes.axhline(from_mg_dl(at, unit), color=COLORS["target"], linewidth=1.3)
     axes.axhline(from_mg_dl(VERY_LOW_MG_DL, unit), color=_FAINT, linewidth=0.8, linestyle=":")
     axes.axhline(from_mg_dl(VERY_HIGH_MG_DL, unit), color=_FAINT, linewidth=0.8, linestyle=":")
     axes.spines[["top", "right"]].set_visible(False)
@@ -262,8 +262,8 @@ def _days(figure: SubFigure, trace: Trace, rows: int, target: Range, unit: Gluco
     shown = list(zip(days, trace.dates(), strict=True))[-AGP_DAYS:]
     for axes, (day, date) in zip(grid.flat, shown, strict=False):
         _ground(axes, target, unit)
-        axes.fill_between(_HOURS, low, np.minimum(day, low), color=_COLORS["low"], linewidth=0)
-        axes.fill_between(_HOURS, high, np.maximum(day, high), color=_COLORS["high"], linewidth=0)
+        axes.fill_between(_HOURS, low, np.minimum(day, low), color=COLORS["low"], linewidth=0)
+        axes.fill_between(_HOURS, high, np.maximum(day, high), color=COLORS["high"], linewidth=0)
         axes.plot(_HOURS, day, color=_INK, linewidth=0.9)
         axes.set_title(f"{date:%a %d %b}", fontsize=7.5, color=_INK, pad=2)
         axes.set_xticks([0, 12, 24], ["", "12:00", ""])

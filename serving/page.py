@@ -1,5 +1,6 @@
 """What every page has: templates, the reader's language, and headers that let nothing in."""
 
+from collections.abc import Callable
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from serving.access.caller import Caller
 from serving.reader import CLOCKS, UNITS, Reader, reader_of
@@ -77,6 +79,17 @@ def html(
     root = "../" * (here.split("?")[0].count("/") - 1)
     found = _templates(reader.language).get_template(template)
     return found.render(reader=reader, guest=guest, here=here, root=root, **said)
+
+
+def words(template: str, reader: Reader) -> Callable[..., str]:
+    """What a template's macros say, without markup, for what is no page: name, then arguments."""
+    said = _templates(reader.language).get_template(template).make_module({"reader": reader})
+
+    def say(macro: str, *about: object) -> str:
+        found: Markup = getattr(said, macro)(*about)
+        return found.striptags()
+
+    return say
 
 
 def answer(

@@ -39,8 +39,12 @@ class Reader:
 
     def number(self, value: float, digits: int = 0) -> str:
         """A number with so many decimals."""
-        point = LANGUAGES[self.language].number_symbols["latn"]["decimal"]
-        return f"{value:.{digits}f}".replace(".", str(point))
+        return f"{value:.{digits}f}".replace(".", self.point)
+
+    @property
+    def point(self) -> str:
+        """What stands before decimals."""
+        return str(LANGUAGES[self.language].number_symbols["latn"]["decimal"])
 
     def glucose(self, mg_dl: float) -> str:
         """A glucose value, without its unit."""

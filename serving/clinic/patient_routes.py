@@ -1,5 +1,6 @@
-"""One patient's page."""
+"""One patient's page, and their report."""
 
+import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -15,8 +16,11 @@ from serving.access.policy import Action
 from serving.clinic import charts, drawing, weeks
 from serving.clinic.attention import MARKS
 from serving.clinic.panel import DRAWING
-from serving.clinic.patient import read, view_of
+from serving.clinic.patient import View, read, view_of
+from serving.clinic.report import report
 from serving.clinic.summary import PAST_DAYS
+from serving.reader import reader_of
+from serving.settings import Settings
 from serving.state import TheSettings
 from serving.v1.permission import PatientId, Permission, may
 
@@ -32,10 +36,7 @@ def read_patient(
     settings: TheSettings,
 ) -> Response:
     """All that is known of one patient."""
-    now = datetime.now(UTC)
-    with permission.reading() as session:
-        kept = read(session, permission.vault, patient, now)
-    view = view_of(kept, now, settings)
+    view = _view(permission, patient, settings)
     pregnant = view.profile.pregnancy_week is not None
     known, found = view.weeks, view.sensitivity
     target = next(each for each in charts.ranges_of(pregnant)[0] if each.name == "target")
@@ -47,7 +48,7 @@ def read_patient(
         marks=MARKS,
         drawing=DRAWING,
         rows=charts.glucose_rows(_NIGHT_MARKS_MG_DL, drawing.GLUCOSE),
-        columns=charts.hours_around(now, view.row.zone),
+        columns=charts.hours_around(view.now, view.row.zone),
         hours=charts.hours_of(risk.hours, view.forecast) if risk and risk.events else [],
         profile=charts.profile_chart(known, target) if known else None,
         shares=charts.range_shares(known.glycemia, pregnant) if known and known.glycemia else [],
@@ -60,3 +61,24 @@ def read_patient(
         over_day=charts.sensitivity_hours(found.hours) if found else None,
         over_weeks=charts.sensitivity_days(found.days) if found else None,
     )
+
+
+@router.get("/patients/{patient}/report.pdf")
+def read_report(
+    request: Request,
+    patient: PatientId,
+    permission: Annotated[Permission, may(Action.REPORT_READ)],
+    settings: TheSettings,
+) -> Response:
+    """The same on one page of paper."""
+    view = _view(permission, patient, settings)
+    name = f"report-{view.now:%Y-%m-%d}.pdf"  # a patient's name does not belong into a file's
+    headers = page.HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(report(view, reader_of(request)), media_type="application/pdf", headers=headers)
+
+
+def _view(permission: Permission, patient: uuid.UUID, settings: Settings) -> View:
+    now = datetime.now(UTC)
+    with permission.reading() as session:
+        kept = read(session, permission.vault, patient, now)
+    return view_of(kept, now, settings)

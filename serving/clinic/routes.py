@@ -18,8 +18,10 @@ from serving.access.relations import Relation
 from serving.clinic import panel
 from serving.clinic.attention import MARKS
 from serving.clinic.figures import figures
+from serving.clinic.sheet import sheet
 from serving.clinic.summary import PAST_DAYS, Nights
 from serving.evening import ACTOR
+from serving.reader import reader_of
 from serving.state import TheSettings
 from serving.store import follow_ups, jobs, patients, summaries
 from serving.v1.permission import PatientId, Permission, may
@@ -77,6 +79,25 @@ def read_panel(
         snooze_h=SNOOZE_H,
         drawing=panel.DRAWING,
     )
+
+
+@router.get("/panel.csv")
+def read_sheet(
+    request: Request,
+    settings: TheSettings,
+    permission: Annotated[Permission, _of_own_clinics(Action.PANEL_EXPORT)],
+    choice: Annotated[panel.Choice, Depends()],
+) -> Response:
+    """The same as a table for other programs."""
+    now, clinics = datetime.now(UTC), sorted(permission.caller.clinics)
+    with permission.reading() as session:
+        people = summaries.of_clinics(session, permission.vault, clinics, panel.PARTS)
+    rows = [panel.row_of(one, now, settings) for one in people]
+    groups = panel.grouped(panel.chosen(rows, choice))
+    shown = {group: rows for group, rows in groups.items() if choice.group in ("", group)}
+    name = f'attachment; filename="panel-{now:%Y-%m-%d}.csv"'
+    headers = page.HEADERS | {"Content-Disposition": name}
+    return Response(sheet(shown, reader_of(request)), media_type="text/csv", headers=headers)
 
 
 @router.post("/reviews")

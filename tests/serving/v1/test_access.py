@@ -91,8 +91,10 @@ CLINICIANS = {"clinician", "another clinic's clinician"}
 PAGES = {
     ("get", "/"): CLINICIANS,
     ("get", "/nights"): CLINICIANS,
+    ("get", "/panel.csv"): CLINICIANS,
     ("post", "/reviews"): {"clinician"},
     ("get", "/patients/{patient}"): {"clinician"},
+    ("get", "/patients/{patient}/report.pdf"): {"clinician"},
     ("get", FOLLOW_UP): {"clinician"},
 } | {("post", f"{FOLLOW_UP}/{step}"): {"clinician"} for step in STEPS}
 """Who may, as of routes; each sees the patients of their own clinics."""
@@ -270,9 +272,11 @@ def test_pages_are_the_clinicians_alone(sqlite_site):
     seen = people["another clinic's clinician"].ask("GET", "/").text
     assert patient in people["clinician"].ask("GET", "/").text
     assert patient not in seen
-    steps = [one for one in owner.get(f"{path}/audit")["entries"] if "follow_up" in one["action"]]
     doctor = people["clinician"].subject
-    assert [one["action"] for one in steps if one["actor"] == doctor] == [
+    steps = [one for one in owner.get(f"{path}/audit")["entries"] if one["actor"] == doctor]
+    assert [one["action"] for one in steps] == [
+        "page.read",
+        "report.read",
         "follow_up.read",
         *(f"follow_up.{step}" for step in STEPS),
     ]

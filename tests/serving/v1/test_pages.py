@@ -2,10 +2,14 @@
 
 import base64
 import os
+from io import BytesIO
 from pathlib import Path
 
+import httpx
 import pytest
+from pypdf import PdfReader
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -145,6 +149,15 @@ def test_ten_minutes_with_the_panel(browser, service, sqlite_site):
     assert [said for said in browser.get_log("browser") if service in said["message"]] == []
 
 
+def _asked(browser, link):
+    """What a link downloads, asked for with the browser's own cookies."""
+    cookies = {one["name"]: one["value"] for one in browser.get_cookies()}
+    answer = httpx.get(link.get_attribute("href"), cookies=cookies, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert "attachment" in answer.headers["content-disposition"]
+    return answer.content
+
+
 def test_a_patient_s_page(browser, service, sqlite_site):
     """From the panel to one patient: the night, why, and the weeks before."""
     fill_page(sqlite_site.database, sqlite_site.master_key, "north", "Zoë Page")
@@ -163,9 +176,19 @@ def test_a_patient_s_page(browser, service, sqlite_site):
             details.click()
         _good_to_read(browser)
         _keep(browser, f"patient-{width}")
-    _press(browser, "form[action$=acknowledge] button")
+    browser.execute_script("window.scrollTo(0, 0)")
+    mark = browser.find_element(By.CSS_SELECTOR, "form[action$=acknowledge] button")
+    mark.send_keys(Keys.ENTER)  # by the keyboard alone
+    WebDriverWait(browser, 20).until(staleness_of(mark))
     _heading(browser, "Zoë Page")
     assert "Seen by Dr Mia Lee" in browser.find_element(By.TAG_NAME, "main").text
+    paper = _asked(browser, browser.find_element(By.CSS_SELECTOR, "a[href$=pdf]"))
+    (sheet,) = PdfReader(BytesIO(paper)).pages
+    assert "Zoë Page" in sheet.extract_text()
+    _press(browser, "nav a")
+    _heading(browser, "Who needs attention")
+    table = _asked(browser, browser.find_element(By.CSS_SELECTOR, "a[href*='panel.csv']"))
+    assert "Zoë Page,north,Low tonight" in table.decode("utf-8-sig")
     assert [said for said in browser.get_log("browser") if service in said["message"]] == []
 
 

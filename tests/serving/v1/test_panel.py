@@ -49,6 +49,13 @@ def test_a_review_fills_the_panel_and_nobody_is_safe_for_want_of_data(sqlite_sit
     _eventually(lambda: "no forecast" in _shown(doctor, people["Silent"])[1])
     assert _shown(doctor, people["Silent"])[0] == "missing"
     assert "No readings yet" in _shown(doctor, people["Silent"])[1]
+    ann, silent = (doctor.ask("GET", f"/patients/{people[name]}").text for name in people)
+    assert "The data allow no forecast tonight" in silent
+    assert "Not looked for yet" in silent
+    assert "Not looked for yet" not in ann  # the review looked, in what little there is
+    assert re.search(r"hour by hour.*?<small>\(\d+–\d+\)</small>", ann, re.S), (
+        "no forecast behind it"
+    )
 
 
 @pytest.mark.parametrize("step", ["acknowledge", "comment", "assign", "snooze", "tag"])
