@@ -167,7 +167,7 @@ def test_a_patient_s_page(browser, service, sqlite_site):
     _press(browser, "#low tbody th a")
     _heading(browser, "Zoë Page")
     said = browser.find_element(By.TAG_NAME, "main").text
-    assert "Exercise −31 +38 percentage points" in said
+    assert "Exercise −31 +38" in said
     assert "A snack of 15 g of carbohydrate" in said
     assert "Lows between 00:00 and 03:00" in browser.find_element(By.CSS_SELECTOR, ".patterns").text
     for width in (390, 1280):

@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 
@@ -23,6 +24,12 @@ def _shown(doctor, patient):
     return found[1], re.sub(r"<[^>]+>|\s+", " ", row)
 
 
+def _where_it_is_evening():
+    """A zone whose clock shows nine in the evening or a little later."""
+    ahead_h = (21 - datetime.now(UTC).hour + 11) % 24 - 11
+    return f"Etc/GMT{-ahead_h:+d}"  # POSIX counts to the west
+
+
 def _eventually(look):
     deadline = time.monotonic() + PATIENCE_S
     while not (found := look()):
@@ -35,7 +42,8 @@ def test_a_review_fills_the_panel_and_nobody_is_safe_for_want_of_data(sqlite_sit
     clinic = f"ward-{uuid.uuid4().hex[:8]}"
     people = {}
     for name, hours in (("Ann", 6), ("Silent", 0)):
-        path, person = sqlite_site.patient(name=name, clinic=clinic)
+        profile = {"time_zone": _where_it_is_evening()}
+        path, person = sqlite_site.patient(name=name, clinic=clinic, profile=profile)
         person.put(f"{path}/consents/care", version="1")
         if hours:
             person.post(f"{path}/observations", **batch(hours))
