@@ -74,10 +74,14 @@ def test_only_those_who_agree_are_on_their_clinic_s_panel(database, vault, ann):
     assert (found.id, found.name, found.parts) == (ann, "Ann", {"night": b"two"})
     assert found.times == {"night": NOW + timedelta(hours=1), "lately": NOW}
     assert {one.id for one in both} == {ann, away}
+    with database.reading() as session:
+        assert summaries.of_patient(session, vault, ann, ["night"]) == found
     with database.session() as session:
         consents.withdraw(session, ann, "care")
     with database.reading() as session:
         assert summaries.of_clinics(session, vault, ["north"], []) == []
+        with pytest.raises(UnknownError):
+            summaries.of_patient(session, vault, ann, ["night"])
 
 
 def test_who_is_forgotten_is_on_no_panel(database, vault, ann):
