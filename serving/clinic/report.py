@@ -217,8 +217,9 @@ class _Paper:
         if len(found) > _PATTERNS:
             said.append(self.text(N_("and %(count)s more"), count=len(found) - _PATTERNS))
         not_yet = N_("Not looked for yet: the evening's review does it.")
-        nothing = self.text(N_("None found.") if weeks else not_yet)
-        _paragraph(axes, said or [nothing], _WIDE)
+        said = said or [self.text(N_("None found.") if weeks else not_yet)]
+        unknown = [self.own("unknown_text", weeks.patterns)] if weeks else []
+        _paragraph(axes, said + unknown, _WIDE)
 
     def sensitivity(self, axes: Axes) -> None:
         """How strongly insulin acted over the weeks."""

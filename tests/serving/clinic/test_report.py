@@ -34,6 +34,7 @@ def test_it_tells_profile_night_patterns_and_twin_on_one_page(ward):
         "Exercise: −31 mg/dL",
         "A snack of 15 g",
         "Lows between 00:00 and 03:00",
+        "cannot be told from what was recorded",
         "Sensitivity to insulin",
         "Experimental",
         "Decision support for research",
