@@ -10,6 +10,7 @@ from serving import api, page, reading, sign_in, tonight_page
 from serving.access.door import require, visitor
 from serving.access.policy import Action
 from serving.clinic import routes as clinic_pages
+from serving.clinic import scenario_routes
 from serving.description import DescribedApp, text
 from serving.problems import handle_problems
 from serving.state import clinic
@@ -39,6 +40,7 @@ def create_app(stored: bool) -> FastAPI:
     else:
         app.include_router(sign_in.router)
         app.include_router(clinic_pages.router)
+        app.include_router(scenario_routes.router)
         for router in routes.ROUTERS:
             app.include_router(router)
     return app
