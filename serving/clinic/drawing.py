@@ -1,41 +1,62 @@
-"""Small pictures of glucose over time, as SVG paths: x in minutes, y in mg/dL from the top."""
+"""Pictures of values over time, as SVG paths: x in minutes or steps, y from the top."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-BOTTOM_MG_DL, TOP_MG_DL = 40, 300
-HEIGHT: Final = TOP_MG_DL - BOTTOM_MG_DL
+HEIGHT: Final = 260
+"""Of every picture."""
 Floats = NDArray[np.float64]
 
 
-def y(mg_dl: float) -> float:
-    """How far below the top a value is drawn; beyond the edges at them."""
-    return float(TOP_MG_DL - min(max(mg_dl, BOTTOM_MG_DL), TOP_MG_DL))
+@dataclass(frozen=True)
+class Scale:
+    """Which values a picture shows.
 
-
-def line(mg_dl: Floats, step_min: int, depth: Callable[[float], float] = y) -> str:
-    """A curve through values (T,), `step_min` apart; it breaks where one is NaN.
-
-    Args:
-        mg_dl: The values.
-        step_min: Minutes between them.
-        depth: How far below the top a value is drawn.
+    Attributes:
+        bottom: The lowest.
+        top: The highest.
     """
+
+    bottom: float
+    top: float
+
+    def y(self, value: float) -> float:
+        """How far below the top a value is drawn; beyond the edges at them."""
+        inside = min(max(value, self.bottom), self.top)
+        return HEIGHT * (self.top - inside) / (self.top - self.bottom)
+
+
+GLUCOSE: Final = Scale(40, 300)
+"""In mg/dL."""
+y: Final = GLUCOSE.y
+
+
+def line(values: Floats, step: float, scale: Scale = GLUCOSE) -> str:
+    """A curve through values (T,), `step` apart; it breaks where one is NaN."""
     path, pen_down = [], False
-    for number, value in enumerate(mg_dl.tolist()):
+    for number, value in enumerate(values.tolist()):
         if value != value:
             pen_down = False
             continue
-        path.append(f"{'L' if pen_down else 'M'}{number * step_min} {depth(value):.0f}")
+        path.append(f"{'L' if pen_down else 'M'}{number * step:g} {scale.y(value):.0f}")
         pen_down = True
     return "".join(path)
 
 
-def band(low: Floats, high: Floats, step_min: int, depth: Callable[[float], float] = y) -> str:
-    """The area between two curves (T,), `step_min` apart."""
-    there = line(high, step_min, depth)
-    back = [f"L{i * step_min} {depth(value):.0f}" for i, value in enumerate(low.tolist())]
-    return there + "".join(reversed(back)) + "Z"
+def band(low: Floats, high: Floats, step: float, scale: Scale = GLUCOSE) -> str:
+    """The area between two curves (T,), `step` apart; in parts where values are NaN."""
+    known = ~(np.isnan(low) | np.isnan(high))
+    edges = np.flatnonzero(np.diff(np.r_[False, known, False])).reshape(-1, 2)
+    return "".join(_area(low, high, begin, end, step, scale) for begin, end in edges.tolist())
+
+
+def _area(low: Floats, high: Floats, begin: int, end: int, step: float, scale: Scale) -> str:
+    def point(number: int, values: Floats) -> str:
+        return f"{number * step:g} {scale.y(float(values[number])):.0f}"
+
+    there = [point(number, high) for number in range(begin, end)]
+    back = [point(number, low) for number in reversed(range(begin, end))]
+    return "M" + "L".join(there + back) + "Z"

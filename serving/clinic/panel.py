@@ -177,7 +177,7 @@ _KEYS: Final[dict[Order, Callable[[Row], tuple[float | str, ...]]]] = {
 
 def _lowest(row: Row) -> float:
     nadir = row.night.risk.nadir if row.night else None
-    return nadir.median if nadir else float(drawing.TOP_MG_DL)
+    return nadir.median if nadir else drawing.GLUCOSE.top
 
 
 def chosen(rows: Iterable[Row], choice: Choice) -> list[Row]:

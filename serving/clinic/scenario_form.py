@@ -1,9 +1,11 @@
 """What is typed into the scenario bench: a question to the twin, and what is wrong with it.
 
 Each side, what happens as usual and what if, has the same fields: two meals, two boluses, a change
-of the pump's basal and exercise. A field's name begins with its side's: `usual_meal1_g`.
+of the pump's basal and exercise. A field's name begins with its side's: `usual_meal1_g`. What is
+left empty in what if is as usual; 0 takes a meal, a bolus or exercise away.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,11 +29,12 @@ MODES: Final = ("open", "complete")
 SPEEDS: Final = ("usual", "fast", "slow")
 INTENSITIES: Final = ("light", "moderate", "vigorous")
 KINDS: Final = ("aerobic", "anaerobic", "mixed")
-PERCENT_MAX: Final = 300
+PERCENT_MAX: Final = 200
 EXERCISE_MAX_MIN: Final = 300
 STEP_MIN: Final = 15
 """Between two times that are offered."""
 NOW: Final = "now"
+_AMOUNT: Final = "_(g|u|percent|min)"
 _SLOW_INDEX: Final = 40.0
 """A low glycaemic index is 55 or less (ISO 26642); pasta and lentils have about this."""
 
@@ -111,6 +114,15 @@ class Form:
     def value(self, name: str, otherwise: object = "") -> str:
         """What was typed into a field."""
         return self.typed.get(name, "").strip() or str(otherwise)
+
+    def as_usual(self, name: str) -> str:
+        """What the other side says, where what if says nothing; empty for other fields."""
+        return self.value(_usual(name)) if name.startswith("if_") else ""
+
+    def says(self, side: Side) -> bool:
+        """Whether an amount was typed into a side; times alone say nothing."""
+        amounts = (name for name in self.typed if re.fullmatch(f"{side}_.*{_AMOUNT}", name))
+        return any(self.value(name) for name in amounts)
 
     def times(self, name: str) -> list[tuple[str, datetime | None]]:
         """The times that a field offers: the quarter hours ahead, and what was typed."""
@@ -202,7 +214,12 @@ class _Reading:
             activity=self._exercise(f"{side}_exercise"),
         )
 
+    def _where(self, name: str, amount: str) -> str:
+        """Which fields say it: those of as usual, where what if says nothing."""
+        return name if self.form.value(f"{name}_{amount}") else _usual(name)
+
     def _meal(self, name: str) -> list[Meal]:
+        name = self._where(name, "g")
         carbs_g = self.number(f"{name}_g", 0, CARBS_MAX_G)
         if not carbs_g:
             return []
@@ -213,10 +230,12 @@ class _Reading:
         return [Meal(time=time, carbs_g=carbs_g, liquid=liquid, glycaemic_index=index)]
 
     def _bolus(self, name: str) -> list[Dose]:
+        name = self._where(name, "u")
         dose_u = self.number(f"{name}_u", 0, BOLUS_MAX_U)
         return [Dose(time=self.time(f"{name}_at"), dose_u=dose_u)] if dose_u else []
 
     def _basal(self, name: str) -> Basal | None:
+        name = self._where(name, "percent")
         percent = self.number(f"{name}_percent", 0, PERCENT_MAX)
         if percent is None:
             return None
@@ -228,6 +247,7 @@ class _Reading:
         return Basal(percent, begin, min(end, self.end))
 
     def _exercise(self, name: str) -> list[Activity]:
+        name = self._where(name, "min")
         minutes = self.number(f"{name}_min", 0, EXERCISE_MAX_MIN)
         if not minutes:
             return []
@@ -247,3 +267,7 @@ def fields() -> list[str]:
     own += [f"basal_{part}" for part in ("percent", "from", "to")]
     own += [f"exercise_{part}" for part in ("min", "at", "kind", "intensity")]
     return ["horizon_h", "mode", *(f"{side}_{name}" for side in SIDES for name in own)]
+
+
+def _usual(name: str) -> str:
+    return re.sub("^if_", "usual_", name)

@@ -1,6 +1,5 @@
 """The picture of a comparison: what was, both futures as fans, and below them their difference."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -55,21 +54,19 @@ class Fan:
 
 @dataclass(frozen=True)
 class Picture:
-    """Both drawings share the axis of time, whose unit is the minute.
+    """Two drawings, `drawing.HEIGHT` high, on one axis of time, whose unit is the minute.
 
     Attributes:
         width: Minutes from the left edge to the right one.
         now: Where the present is.
         now_percent: The same in percent.
         future_x: Where the futures begin.
-        height: Of the futures' drawing, in mg/dL.
         before: The readings, as a path from the left edge.
         fans: As usual, and what if.
         limits: Lines of glucose, such as 70 mg/dL.
         range: Between which depths glucose is in range, in percent of the height.
         ends: Where the names of the fans stand, in percent of the height.
         difference: What if less as usual.
-        difference_height: Of its drawing, in mg/dL.
         difference_marks: Of its axis.
         hours: Of the axis of time.
     """
@@ -78,14 +75,12 @@ class Picture:
     now: float
     now_percent: float
     future_x: float
-    height: int
     before: str
     fans: tuple[Fan, Fan]
     limits: list[Mark]
     range: tuple[float, float]
     ends: tuple[float, float]
     difference: Fan
-    difference_height: int
     difference_marks: list[Mark]
     hours: list[Mark]
 
@@ -115,30 +110,21 @@ def draw(comparison: Comparison, zone: str, reader: Reader) -> Picture:
     width = round(_minutes(left, usual.times[-1]))
     before = np.array([np.nan if each is None else each for each in comparison.before_mg_dl])
     highest = max(np.nanmax(before), *(_row(each, OUTER[1]).max() for each in (usual, changed)))
-    top = max(drawing.TOP_MG_DL, _rounded_up(highest))
-    reach = _rounded_up(max(np.abs(_row(difference, level)).max() for level in OUTER))
-    height = top - drawing.BOTTOM_MG_DL
-
-    def depth(mg_dl: float) -> float:
-        return min(top - mg_dl, height)
-
-    def percent(mg_dl: float) -> float:
-        return 100 * depth(mg_dl) / height
-
-    fans = (_fan(usual, depth), _fan(changed, depth))
+    scale = drawing.Scale(
+        drawing.GLUCOSE.bottom, max(drawing.GLUCOSE.top, _rounded_up(float(highest)))
+    )
+    reach = _rounded_up(max(float(np.abs(_row(difference, level)).max()) for level in OUTER))
     return Picture(
         width=width,
         now=now,
         now_percent=100 * now / width,
         future_x=future_x,
-        height=height,
-        before=drawing.line(before, STEP_MIN, depth),
-        fans=fans,
-        limits=[Mark(percent(each), reader.glucose(each)) for each in _LIMITS_MG_DL],
-        range=(percent(HIGH_MG_DL), percent(LOW_MG_DL)),
-        ends=_apart(*(percent(float(_row(each, MEDIAN)[-1])) for each in (usual, changed))),
-        difference=_fan(difference, lambda mg_dl: reach - mg_dl),
-        difference_height=2 * reach,
+        before=drawing.line(before, STEP_MIN, scale),
+        fans=(_fan(usual, scale), _fan(changed, scale)),
+        limits=[Mark(_percent(each, scale), reader.glucose(each)) for each in _LIMITS_MG_DL],
+        range=(_percent(HIGH_MG_DL, scale), _percent(LOW_MG_DL, scale)),
+        ends=_apart(*(_percent(float(_row(each, MEDIAN)[-1]), scale) for each in (usual, changed))),
+        difference=_fan(difference, drawing.Scale(-reach, reach)),
         difference_marks=[
             Mark(50 - 50 * share, signed(share * reach, reader)) for share in (0.5, 0, -0.5)
         ],
@@ -177,16 +163,20 @@ def _row(said: ForecastReport | Difference, level: float) -> Floats:
     return np.array(said.quantiles[said.levels.index(level)])
 
 
-def _fan(said: ForecastReport | Difference, depth: Callable[[float], float]) -> Fan:
+def _fan(said: ForecastReport | Difference, scale: drawing.Scale) -> Fan:
     outer, inner = (
-        drawing.band(_row(said, low), _row(said, high), STEP_MIN, depth)
+        drawing.band(_row(said, low), _row(said, high), STEP_MIN, scale)
         for low, high in (OUTER, INNER)
     )
-    return Fan(outer, inner, drawing.line(_row(said, MEDIAN), STEP_MIN, depth))
+    return Fan(outer, inner, drawing.line(_row(said, MEDIAN), STEP_MIN, scale))
 
 
 def _rounded_up(mg_dl: float) -> int:
     return _ROUND_MG_DL * max(int(np.ceil(mg_dl / _ROUND_MG_DL)), 1)
+
+
+def _percent(mg_dl: float, scale: drawing.Scale) -> float:
+    return 100 * scale.y(mg_dl) / drawing.HEIGHT
 
 
 def _minutes(left: datetime, time: datetime) -> float:

@@ -15,7 +15,7 @@ from hybridtwin.twin import Twin
 from serving import page
 from serving.access.door import TheAccess, is_allowed
 from serving.access.policy import Action
-from serving.clinic import scenario_form, scenario_picture
+from serving.clinic import drawing, scenario_form, scenario_picture
 from serving.clinic.scenario_comparison import Comparison, Refusal, answer
 from serving.personal import record_and_twin
 from serving.reader import Reader, reader_of
@@ -188,6 +188,7 @@ def _shown(
     return {
         "comparison": found,
         "picture": scenario_picture.draw(found, zone, reader),
+        "height": drawing.HEIGHT,
         "rows": scenario_picture.rows(found),
         "signed": scenario_picture.signed,
         "model": model,

@@ -38,18 +38,20 @@ async function ask() {
 function show(page) {
   const before = document.querySelector("#answer");
   const after = page.querySelector("#answer");
-  const name = before.querySelector("#keep-name")?.value;
+  const typed = before.querySelector("#keep-name")?.value;
   const focused = before.contains(document.activeElement) && document.activeElement.id;
   const open = [...before.querySelectorAll("details[open]")].map(one => one.className);
   before.replaceWith(after);
   for (const one of open) after.querySelector(`details.${one}`)?.setAttribute("open", "");
   const field = after.querySelector("#keep-name");
-  if (field && name) field.value = name;
+  if (field && typed) field.value = typed;
   if (focused) document.getElementById(focused)?.focus();
   for (const fault of page.querySelectorAll(".fault")) {
     const own = document.getElementById(fault.id);
     own.textContent = fault.textContent;
-    const input = document.getElementById(fault.id.replace(/-fault$/, ""));
+    const name = fault.id.replace(/-fault$/, "");
+    const input = document.getElementById(name);
+    if (input.placeholder !== undefined) input.placeholder = page.getElementById(name).placeholder;
     if (fault.textContent) input.setAttribute("aria-invalid", "true");
     else input.removeAttribute("aria-invalid");
   }

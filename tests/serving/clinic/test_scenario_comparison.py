@@ -9,6 +9,7 @@ import pytest
 from hybridtwin.events import Dose, GlucoseReading, Meal, Profile
 from hybridtwin.record import from_events
 from hybridtwin.registry import load_twin
+from serving.clinic import drawing
 from serving.clinic.scenario_comparison import Comparison, Refusal, answer
 from serving.clinic.scenario_form import Form
 from serving.clinic.scenario_picture import draw, rows, signed
@@ -103,24 +104,28 @@ def _depths(path):
     return [int(number) for number in _NUMBER.findall(path)][1::2]
 
 
+def _values(path, bottom, top):
+    """What a path shows on a scale."""
+    return [top - depth * (top - bottom) / drawing.HEIGHT for depth in _depths(path)]
+
+
+def _row(said, level):
+    return said.quantiles[said.levels.index(level)]
+
+
 def test_the_picture_is_of_the_numbers(ask):
-    found = ask(if_meal1_g="60", horizon_h="4")
+    found = ask(if_meal1_g="20", horizon_h="2")
     picture = draw(found, ZONE, Reader(unit="mmol/L"))
     usual, changed = found.report.forecasts
-    top = picture.height + 40
     for fan, forecast in zip(picture.fans, (usual, changed), strict=True):
-        median = forecast.quantiles[forecast.levels.index(0.5)]
-        assert _depths(fan.median) == pytest.approx([top - value for value in median], abs=0.5)
-        high = forecast.quantiles[forecast.levels.index(0.95)]
-        low = forecast.quantiles[forecast.levels.index(0.05)]
-        outline = [top - value for value in (*high, *reversed(low))]
-        assert _depths(fan.outer) == pytest.approx(outline, abs=0.5)
+        assert _values(fan.median, 40, 300) == pytest.approx(_row(forecast, 0.5), abs=0.5)
+        outline = (*_row(forecast, 0.95), *reversed(_row(forecast, 0.05)))
+        assert _values(fan.outer, 40, 300) == pytest.approx(outline, abs=0.5)
     (difference,) = found.report.differences
-    middle = difference.quantiles[difference.levels.index(0.5)]
-    reach = picture.difference_height / 2
-    assert _depths(picture.difference.median) == pytest.approx(
-        [reach - value for value in middle], abs=0.5
-    )
+    middle = _row(difference, 0.5)
+    reach = float(picture.difference_marks[0].text) * 2 * 18.0156
+    drawn = _values(picture.difference.median, -reach, reach)
+    assert drawn == pytest.approx(middle, abs=1)
     assert [mark.text for mark in picture.limits] == ["3.0", "3.9", "10.0", "13.9"]
     assert abs(picture.ends[0] - picture.ends[1]) >= 7
     table = rows(found)

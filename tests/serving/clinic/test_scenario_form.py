@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.clinic.scenario_form import MODES, SIDES, Form, fields
@@ -71,6 +71,13 @@ def test_what_if_is_as_usual_where_it_says_nothing():
     assert changed.boluses == []
 
 
+def test_times_alone_say_nothing():
+    """A form that is sent without script names every time and choice."""
+    form = Form({"usual_meal1_at": "now", "usual_exercise_kind": "mixed"}, NOW, ZONE)
+    assert not form.says("usual")
+    assert Form({"usual_basal_percent": "0"}, NOW, ZONE).says("usual")
+
+
 def test_a_basal_change_lasts_to_the_end():
     question, _ = _read(if_basal_percent="0", horizon_h="4")
     assert question.sides["if"].basal.end == NOW + timedelta(hours=4)
@@ -118,6 +125,7 @@ _typed = st.dictionaries(
 )
 
 
+@settings(max_examples=50)
 @given(_typed, st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)))
 def test_whatever_is_typed_is_answered(typed, now):
     """Also in the nights in which clocks change."""
