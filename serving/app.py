@@ -11,6 +11,7 @@ from serving.access.door import require, visitor
 from serving.access.policy import Action
 from serving.clinic import patient_routes as patient_pages
 from serving.clinic import routes as clinic_pages
+from serving.clinic import scenario_routes
 from serving.description import DescribedApp, text
 from serving.problems import handle_problems
 from serving.state import clinic
@@ -41,6 +42,7 @@ def create_app(stored: bool) -> FastAPI:
         app.include_router(sign_in.router)
         app.include_router(clinic_pages.router)
         app.include_router(patient_pages.router)
+        app.include_router(scenario_routes.router)
         for router in routes.ROUTERS:
             app.include_router(router)
     return app

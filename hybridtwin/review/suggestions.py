@@ -135,7 +135,7 @@ def advise(twin: Twin, record: Record, night: Night, settings: ReviewSettings) -
     record = record.before(belief.now)
     if record.insulin.empty:
         return Advice(silence=Silence.NO_INSULIN)
-    if not _insulin_known(to_timeline(record, belief.time)):
+    if not insulin_known(to_timeline(record, belief.time)):
         return Advice(silence=Silence.INSULIN)
     nothing = _forecast(twin, night, _NOTHING)
     if _chances(nothing, settings).below_70 <= settings.low_at_most:
@@ -147,7 +147,8 @@ def advise(twin: Twin, record: Record, night: Night, settings: ReviewSettings) -
     return Advice(suggestions=found, silence=None if found else Silence.NOTHING_HELPS)
 
 
-def _insulin_known(timeline: Timeline) -> bool:
+def insulin_known(timeline: Timeline) -> bool:
+    """Whether boluses and basal of the last hours are known: without, no doses are compared."""
     lately = slice(-1 - steps(LOOK_BACK_MIN), -1)
     columns = [CHANNEL[name] for name in ("bolus_u", "basal_u")]
     return bool(timeline.known[lately, columns].all())

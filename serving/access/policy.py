@@ -44,6 +44,9 @@ class Action(StrEnum):
     FOLLOW_UP_ASSIGN = "follow_up.assign"
     FOLLOW_UP_SNOOZE = "follow_up.snooze"
     FOLLOW_UP_TAG = "follow_up.tag"
+    COMPARISON_KEEP = "comparison.keep"
+    COMPARISON_READ = "comparison.read"
+    COMPARISON_DROP = "comparison.drop"
     TWIN_FORECAST = "twin.forecast"
     TWIN_SCENARIO = "twin.scenario"
     MODEL_READ = "model.read"
@@ -106,6 +109,9 @@ TABLE: Final[Mapping[Action, tuple[Relation | None, ...]]] = MappingProxyType({
     Action.FOLLOW_UP_ASSIGN:      (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
     Action.FOLLOW_UP_SNOOZE:      (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
     Action.FOLLOW_UP_TAG:         (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
+    Action.COMPARISON_KEEP:       (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
+    Action.COMPARISON_READ:       (_OWN,    _READ,   _READ,   _CLINIC,   _NO,    _NO),
+    Action.COMPARISON_DROP:       (_NO,     _NO,     _NO,     _CLINIC,   _NO,    _NO),
     Action.TWIN_FORECAST:         (_ANY,    _ANY,    _ANY,    _ANY,      _ANY,   _NO),
     Action.TWIN_SCENARIO:         (_ANY,    _ANY,    _ANY,    _ANY,      _ANY,   _NO),
     Action.MODEL_READ:            (_ANY,    _ANY,    _ANY,    _ANY,      _ANY,   _ANY),

@@ -1,6 +1,7 @@
-"""What was made of a person's data: forecasts, beliefs, reviews, twins and what these missed.
+"""What was made of a person's data: forecasts, beliefs, reviews, twins, what these missed, and
+comparisons that were kept.
 
-Nothing is changed; beliefs that nobody asked for are thinned out.
+Nothing is changed; beliefs that nobody asked for are thinned out, and comparisons may be dropped.
 """
 
 import uuid
@@ -13,6 +14,7 @@ from typing import Literal
 from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session, aliased
 
+from hybridtwin.errors import Problem
 from hybridtwin.events import GlucoseReading
 from hybridtwin.forecast import ForecastReport
 from hybridtwin.units import STEP_MIN, from_mg_dl
@@ -22,7 +24,7 @@ from serving.store.patients import lock
 from serving.store.tables import ConsentRow, Issued, PatientRow
 from serving.store.vault import Vault, person_key, seal, unseal
 
-Kind = Literal["forecast", "belief", "review", "twin", "misses"]
+Kind = Literal["forecast", "belief", "review", "twin", "misses", "comparison"]
 
 
 @dataclass(frozen=True)
@@ -184,8 +186,21 @@ def get(session: Session, vault: Vault, patient_id: uuid.UUID, document_id: uuid
     key = person_key(session, vault, patient_id)
     row = session.get(Issued, document_id)
     if row is None or row.patient_id != patient_id:
-        raise UnknownError.of("document", "there is no such document", "Check the identifier.")
+        raise _unknown()
     return _opened(key, row)
+
+
+def drop_comparison(session: Session, patient_id: uuid.UUID, document_id: uuid.UUID) -> None:
+    """Forget a kept comparison; other documents stay.
+
+    Raises:
+        UnknownError: The patient has no such comparison.
+    """
+    place = {"id": document_id, "patient_id": patient_id, "kind": "comparison"}
+    row = session.scalars(select(Issued).filter_by(**place)).one_or_none()
+    if row is None:
+        raise _unknown()
+    session.delete(row)
 
 
 def compare(
@@ -217,3 +232,7 @@ def _nearest(times: Sequence[datetime], time: datetime, reach: timedelta) -> int
 def _opened(key: bytes, row: Issued) -> Document:
     content = unseal(key, row.sealed, "issued", row.patient_id, row.id)
     return Document(row.id, row.kind, row.time, row.model, content)
+
+
+def _unknown() -> UnknownError:
+    return UnknownError([Problem("document", "there is no such document", "Check the identifier.")])

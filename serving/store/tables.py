@@ -133,7 +133,7 @@ class CompleteLog(Base):
 
 
 class Issued(Base):
-    """A forecast, belief or review as it was issued."""
+    """A forecast, belief, review, twin or comparison as it was issued."""
 
     __tablename__ = "issued"
     __table_args__ = (Index("ix_issued_patient_id_kind_time", "patient_id", "kind", "time"),)

@@ -29,7 +29,7 @@ _LATE: Final = timedelta(seconds=30)
 class NewsReport(Answer):
     """That something is new; what it says is read by its path."""
 
-    id: uuid.UUID = Field(description="Of the forecast, belief, review or twin.")
+    id: uuid.UUID = Field(description="Of the forecast, belief, review, twin or comparison.")
     kind: issued.Kind = Field(description="What it is.")
     time: datetime = Field(description="When it was issued.")
 
@@ -56,7 +56,9 @@ async def follow(
         str | None, Header(description="The last event's id, to go on behind it.")
     ] = None,
 ) -> AsyncIterator[ServerSentEvent]:
-    """An event for every new belief, forecast, review and twin, while the reader may know."""
+    """An event for every new document, while the reader may know: a belief, forecast, review, twin
+    or comparison.
+    """
     begin, told = _after(last_event_id)
     end = datetime.now(UTC) + timedelta(seconds=wait_s)
 

@@ -36,10 +36,19 @@ HEALTH = {
     "follow_up.assign",
     "follow_up.snooze",
     "follow_up.tag",
+    "comparison.keep",
+    "comparison.read",
+    "comparison.drop",
 }
 """Actions that show, or change, the health data of somebody known."""
 SEEN_IN = {
-    Relation.READ: {"patient.read", "observations.read", "belief.read", "forecast.read"},
+    Relation.READ: {
+        "patient.read",
+        "observations.read",
+        "belief.read",
+        "forecast.read",
+        "comparison.read",
+    },
     Relation.WRITE: {
         "patient.change",
         "observations.write",

@@ -120,3 +120,20 @@ def test_thinning_keeps_beliefs_behind_forecasts_and_of_earlier_hours(
         left = {one.id for one in issued.announced(session, patient.id, now - timedelta(hours=1))}
     assert left == {earlier, asked_for, forecast, review}
     assert not left & set(dropped)
+
+
+def test_only_comparisons_can_be_dropped_and_only_the_patient_s(database, vault, patient, now):
+    with database.session() as session:
+        other = patients.create(session, vault, Profile(participant="other")).id
+        forecast, kept, another = (
+            issued.keep(session, vault, patient.id, kind, now, "twin 1", b"said")
+            for kind in ("forecast", "comparison", "comparison")
+        )
+    for patient_id, document in ((patient.id, forecast), (other, kept), (patient.id, uuid4())):
+        with pytest.raises(UnknownError), database.session() as session:
+            issued.drop_comparison(session, patient_id, document)
+    with database.session() as session:
+        issued.drop_comparison(session, patient.id, kept)
+        left = issued.find(session, vault, patient.id, "comparison")
+        assert [one.id for one in left] == [another]
+        assert issued.get(session, vault, patient.id, forecast).content == b"said"

@@ -176,3 +176,24 @@ def readings(
 def batch(hours: float = 4, **more: Any) -> JSON:
     """What an app sends."""
     return {"source": "app", "units": {"glucose": "mg/dL"}, "glucose": readings(hours)} | more
+
+
+def known_day(hours: int = 26) -> JSON:
+    """A day with pump basal, boluses and meals, whose logs are complete."""
+    now = datetime.now(UTC)
+    begin = now - timedelta(hours=hours)
+    basal = [
+        {
+            "time": (begin + timedelta(hours=hour)).isoformat(),
+            "purpose": "basal",
+            "dose_u": 0.8,
+            "duration_min": 60,
+        }
+        for hour in range(hours)
+    ]
+    bolus = {"time": (now - timedelta(hours=3)).isoformat(), "dose_u": 4}
+    meal = {"time": (now - timedelta(hours=3)).isoformat(), "carbs_g": 45}
+    span = {"from": begin.isoformat(), "to": now.isoformat()}
+    return batch(
+        hours, insulin=[*basal, bolus], meals=[meal], complete={"insulin": span, "meals": span}
+    )

@@ -10,7 +10,7 @@ import pytest
 from serving.access.caller import Role
 from serving.access.policy import KEY_ROLES
 from serving.app import create_app
-from tests.serving.v1.site import batch
+from tests.serving.v1.site import batch, known_day
 
 NOW = datetime.now(UTC)
 SHARES = {
@@ -86,6 +86,8 @@ ROUTES = {
 }
 """Who may. A patient's route is hidden from whoever has no tie to them; others are forbidden."""
 FOLLOW_UP = "/patients/{patient}/follow-up"
+BENCH = "/patients/{patient}/scenarios"
+ONE = f"{BENCH}/kept/{{comparison}}"
 STEPS = ("acknowledge", "comment", "assign", "snooze", "tag")
 CLINICIANS = {"clinician", "another clinic's clinician"}
 PAGES = {
@@ -96,6 +98,11 @@ PAGES = {
     ("get", "/patients/{patient}"): {"clinician"},
     ("get", "/patients/{patient}/report.pdf"): {"clinician"},
     ("get", FOLLOW_UP): {"clinician"},
+    ("get", BENCH): ASK,
+    ("get", f"{BENCH}/kept"): SEE,
+    ("post", f"{BENCH}/kept"): {"clinician"},
+    ("get", ONE): SEE,
+    ("post", f"{ONE}/drop"): {"clinician"},
 } | {("post", f"{FOLLOW_UP}/{step}"): {"clinician"} for step in STEPS}
 """Who may, as of routes; each sees the patients of their own clinics."""
 SIGN_IN = {"/sign-in", "/signed-in", "/sign-out", "/signed-out", "/reading"}
@@ -254,13 +261,17 @@ def test_no_route_hides_from_the_table():
     assert every == {path for _, path in ROUTES | PAGES} | SIGN_IN | OPEN
 
 
-def test_pages_are_the_clinicians_alone(sqlite_site):
+def test_who_may_open_which_page(sqlite_site):
     path, owner = _tied(sqlite_site)
     patient = path.rsplit("/", 1)[1]
     people = _everybody(sqlite_site, patient, owner)
+    owner.post(f"{path}/observations", **known_day())
+    bench = BENCH.format(patient=patient)
+    kept = people["clinician"].ask("POST", f"{bench}/kept", data={"name": "one"})
+    comparison = kept.headers["location"].rsplit("/", 1)[1]
     said = {"data": {"clinic": "north", "text": "a word"}}
     for (method, template), allowed in PAGES.items():
-        filled = template.format(patient=patient)
+        filled = template.format(patient=patient, comparison=comparison)
         more = said if method == "post" else {}
         nobody = sqlite_site.nobody().ask(method.upper(), filled, **more)
         assert nobody.status_code == 401
