@@ -32,6 +32,7 @@ from hybridtwin.review.settings import ReviewSettings
 from hybridtwin.scenario import compare
 from hybridtwin.twin import Twin
 from hybridtwin.units import GlucoseUnit
+from hybridtwin.virtual.clinic import RECIPE_FILE, Recipe
 from hybridtwin.virtual.clinic import clinic as virtual_clinic
 from hybridtwin.virtual.life import TIME_ZONE as CLINIC_TIME_ZONE
 
@@ -261,6 +262,8 @@ def clinic(
     home = out / RECORDS_FOLDER
     for person in people:
         save_record(person.record, home)
+    recipe = Recipe(end=until.to_pydatetime(), count=count, days=days, seed=seed)
+    write(out / RECIPE_FILE, recipe.model_dump_json(indent=2))
     said = f"{count} records in {home}, up to {until:{_CLOCK} %Z}"
     console.print(said, highlight=False, markup=False, soft_wrap=True)
 

@@ -22,7 +22,7 @@ class Diary:
         reading_mg_dl: What the sensor showed; NaN without a reading.
         bolus_u: Boluses, at the step's first minute.
         carbs_g: Carbohydrate as counted and entered.
-        basal_u_h: Pump basal.
+        basal_u_h: Pump basal; NaN where nobody records it.
     """
 
     reading_mg_dl: Array
@@ -85,6 +85,8 @@ def _basal(rate_u_h: Array, times: pd.DatetimeIndex) -> pd.DataFrame:
     since_change = step - changed[np.searchsorted(changed, step, side="right") - 1]
     begins = np.flatnonzero(since_change % (MINUTES_PER_DAY // STEP_MIN) == 0)
     minutes = np.diff(begins, append=len(rate_u_h)) * float(STEP_MIN)
+    known = ~np.isnan(rate_u_h[begins])
+    begins, minutes = begins[known], minutes[known]
     return pd.DataFrame(
         {
             "time": times[begins],

@@ -1,7 +1,9 @@
+import numpy as np
 import pandas as pd
 import pytest
 
-from hybridtwin.virtual.clinic import NIGHT_HOURS, clinic
+from hybridtwin.virtual.clinic import NIGHT_HOURS, Recipe, as_recorded, clinic, settle_clinic
+from hybridtwin.virtual.life import at_first, go_on
 
 END = pd.Timestamp("2026-05-04 21:30", tz="Europe/Berlin")
 
@@ -37,3 +39,23 @@ def test_the_truth_goes_on_into_a_night_with_lows(people):
         assert len(truth) - now == NIGHT_HOURS * 12
         lows += bool((truth.glucose_mg_dl[now:] < 70).sum() >= 3)
     assert 2 <= lows <= 7
+
+
+def test_who_goes_on_has_lived_what_the_records_say(people):
+    recipe = Recipe(end=END.to_pydatetime(), days=1)
+    lives = settle_clinic(recipe)
+    assert lives.grid[recipe.recorded] == END
+    moment, diary, _ = go_on(lives, at_first(lives), recipe.recorded)
+    for number, person in enumerate(people):
+        shown = diary.reading_mg_dl[:, number]
+        np.testing.assert_array_equal(person.record.glucose["mg_dl"], shown[~np.isnan(shown)])
+        now = person.truth.index(END)
+        np.testing.assert_array_equal(
+            moment.body.compartments[:, number], person.truth.compartments[now]
+        )
+    _, after, _ = go_on(lives, moment, 4 * 12)
+    silent = np.isnan(after.reading_mg_dl[:12]).all(axis=0)
+    assert silent.sum() == 1
+    assert not np.isnan(after.reading_mg_dl[12:, silent]).all()  # another sensor is put on
+    unknown = np.isnan(as_recorded(after).basal_u_h).any(axis=0)
+    assert unknown.sum() == 1

@@ -8,7 +8,7 @@ from hybridtwin.record_files import fingerprint
 from hybridtwin.timeline import CHANNEL, to_timeline
 from hybridtwin.virtual.days import draw_days
 from hybridtwin.virtual.habits import Habits, draw_traits
-from hybridtwin.virtual.life import live
+from hybridtwin.virtual.life import at_first, go_on, live, settle
 from hybridtwin.virtual.patients import load_patients
 from hybridtwin.virtual.truth import replay
 
@@ -179,3 +179,39 @@ def test_basal_is_a_persons_own():
         for factor in (0.7, 1.3)
     )
     assert strong.glucose_mg_dl[72:90].mean() < weak.glucose_mg_dl[72:90].mean() - 10
+
+
+def _settled():
+    return settle(load_patients(NAMES), days=3, start=START, seed=3)
+
+
+def test_who_stops_after_every_step_lives_on_without_a_break():
+    lives = _settled()
+    at_once, whole, truths = go_on(lives, at_first(lives), 864)
+    moment, parts = at_first(lives), []
+    for step in range(864):
+        moment, diary, lived = go_on(lives, moment, 1)
+        parts.append(diary)
+        for truth, one in zip(truths, lived, strict=True):
+            assert truth.index(one.start) == step
+            np.testing.assert_array_equal(one.compartments[0], truth.compartments[step])
+    for name in ("reading_mg_dl", "bolus_u", "carbs_g", "basal_u_h"):
+        joined = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(joined, getattr(whole, name))
+    assert moment.step == at_once.step
+    np.testing.assert_array_equal(moment.body.compartments, at_once.body.compartments)
+
+
+def test_after_a_restart_a_day_and_two_more_are_three():
+    lives, again = _settled(), _settled()  # nothing is handed on but the moment
+    _, whole, _ = go_on(lives, at_first(lives), 864)
+    moment, _, _ = go_on(lives, at_first(lives), 288)
+    _, rest, _ = go_on(again, moment, 576)
+    np.testing.assert_array_equal(rest.reading_mg_dl, whole.reading_mg_dl[288:])
+    np.testing.assert_array_equal(rest.bolus_u, whole.bolus_u[288:])
+
+
+def test_nobody_lives_longer_than_is_settled():
+    lives = _settled()
+    with pytest.raises(ValueError, match="864 steps are settled, not 865"):
+        go_on(lives, at_first(lives), 865)
