@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ from hybridtwin.record import Record
 from hybridtwin.review.night import NIGHT_END_H
 from hybridtwin.review.review import NightReview, NightRisk, refusal, review_night
 from hybridtwin.twin import Twin
+from serving import clock
 from serving.clinic import summary
 from serving.settings import Settings
 from serving.store import audit, consents, issued, jobs, patients, summaries
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 ACTOR: Final = "the evening"
 """Who asks for what nobody asked for."""
-_LOOK_S: Final = 60
+_LOOK: Final = timedelta(minutes=1)
 _SETTLED: Final = timedelta(minutes=30)
 """How long after a night readings may still come before it is judged."""
 _REVISED_DAYS: Final = 3
@@ -98,9 +99,9 @@ def start_evenings(store: Store, settings: Settings, stopping: Event) -> None:
     """
 
     def keep_looking() -> None:
-        while not stopping.wait(_LOOK_S):
+        while not stopping.wait(clock.wait_s(_LOOK)):
             try:
-                look(store, settings, datetime.now(UTC))
+                look(store, settings, clock.now())
             except TwinError as error:  # a database that is away, or one person's odd row
                 _log.warning("the evening waits: %s", error.code)
 
@@ -112,7 +113,7 @@ def review(work: "Work") -> Iterator[None]:
     evening = work.settings.evening
     people = _in_order(work)
     if work.job.actor == ACTOR and evening:
-        now = datetime.now(UTC)
+        now = clock.now()
         people = [one for one in people if _is_due(one, evening, now)]
     with work.store.database.reading() as session:
         total = patients.count(session, str(work.job.clinic))
@@ -124,7 +125,7 @@ def review(work: "Work") -> Iterator[None]:
 
 def outcome(work: "Work") -> Iterator[None]:
     """What happened in the last nights of a clinic's patients who consent to care."""
-    people = [one for one in _in_order(work) if has_outcome_due(one, datetime.now(UTC))]
+    people = [one for one in _in_order(work) if has_outcome_due(one, clock.now())]
     for one in people:
         try:
             _judge(work, one, len(people))
@@ -171,7 +172,7 @@ def _evenings(work: "Work", people: Iterable[Summary]) -> Iterator[_Evening]:
             with work.store.database.reading() as session:
                 if not consents.may_use(session, one.id, "care"):
                     continue
-            now = pd.Timestamp.now("UTC")
+            now = pd.Timestamp(clock.now())
             try:
                 record, twin = work.record(one.id, CLIMATOLOGY_DAYS)
             except (StoreError, UnknownError):
@@ -211,7 +212,7 @@ def _keep(work: "Work", evening: _Evening, found: NightReview, total: int) -> No
 def _judge(work: "Work", one: Summary, total: int) -> None:
     """Set the last nights beside what happened, those before as they are."""
     zone = one.profile["time_zone"]
-    end = pd.Timestamp(last_night_end(zone, datetime.now(UTC)))
+    end = pd.Timestamp(last_night_end(zone, clock.now()))
     record, _ = work.record(one.id, _REVISED_DAYS + 2)
     with work.store.database.session() as session:
         jobs.advance(session, work.job, work.worker, total, one.id)

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from threading import Event, Thread
 from typing import Final
@@ -22,7 +21,7 @@ from hybridtwin.errors import HistoryError, ModelError, TwinError
 from hybridtwin.record import Record
 from hybridtwin.registry import personal_to_bytes
 from hybridtwin.twin import Twin
-from serving import evening, imports
+from serving import clock, evening, imports
 from serving.personal import record_and_twin
 from serving.settings import Settings
 from serving.store import audit, issued, jobs
@@ -76,7 +75,7 @@ class Work:
         with self.store.database.session() as session:
             jobs.advance(session, self.job, self.worker, total, patient)
             with suppress(UnknownError):  # erased meanwhile
-                vault, now = self.store.vault, datetime.now(UTC)
+                vault, now = self.store.vault, clock.now()
                 for kind, content in results.items():
                     if kind == "belief":
                         hour = now.replace(minute=0, second=0, microsecond=0)
@@ -89,7 +88,7 @@ class Work:
 
     def record(self, patient: uuid.UUID, days: int | None = None) -> tuple[Record, Twin]:
         """A patient's last days, or all, and their twin; see `record_and_twin`."""
-        return record_and_twin(self.store, patient, self.population, datetime.now(UTC), days)
+        return record_and_twin(self.store, patient, self.population, clock.now(), days)
 
 
 def personalise(work: Work) -> Iterator[None]:
@@ -107,7 +106,7 @@ def advance(work: Work) -> Iterator[None]:
     record, twin = work.record(patient, CLIMATOLOGY_DAYS)
     evening.keep_lately(work, patient, record)
     with suppress(HistoryError):  # too little is known yet, or all of it is old
-        belief = twin.believe(record, pd.Timestamp.now("UTC"))
+        belief = twin.believe(record, pd.Timestamp(clock.now()))
         said = report_of(twin, belief).model_dump_json().encode()
         work.keep(patient, twin, {"belief": said}, total=1)
     yield

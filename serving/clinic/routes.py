@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Final, get_args
 
@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from hybridtwin.glycemia.episodes import HIGH_MG_DL, LOW_MG_DL, VERY_LOW_MG_DL
-from serving import page
+from serving import clock, page
 from serving.access.browser import own_path
 from serving.access.door import TheAccess, TheCaller, permit
 from serving.access.policy import Action
@@ -60,7 +60,7 @@ def read_panel(
     choice: Annotated[panel.Choice, Depends()],
 ) -> Response:
     """Who needs attention now."""
-    now = datetime.now(UTC)
+    now = clock.now()
     clinics = sorted(permission.caller.clinics)
     with permission.reading() as session:
         people = summaries.of_clinics(session, permission.vault, clinics, panel.PARTS)
@@ -125,7 +125,7 @@ def read_nights(
     clinics = sorted(permission.caller.clinics)
     with permission.reading() as session:
         people = summaries.of_clinics(session, permission.vault, clinics, ["nights"])
-    since = datetime.now(UTC) - timedelta(days=PAST_DAYS)
+    since = clock.now() - timedelta(days=PAST_DAYS)
     kept = [Nights.model_validate_json(one.parts["nights"]) for one in people if one.parts]
     nights = [night for one in kept for night in one.nights if night.end >= since]
     found = figures(nights, settings.likely_low)
@@ -166,7 +166,7 @@ def _step(kind: follow_ups.Kind) -> Callable[..., Response]:
         hours: Annotated[int, Form()] = 0,
         back: Annotated[str, Form()] = "/",
     ) -> Response:
-        now = datetime.now(UTC)
+        now = clock.now()
         if hours not in ((0, *SNOOZE_H) if kind == "snooze" else (0,)):
             raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY)
         if kind == "comment" and not text.strip():

@@ -1,0 +1,101 @@
+"""A virtual clinic on this machine: its people, where to sign in, and the service."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event, Thread
+from typing import Final
+
+import typer
+from pydantic import SecretStr
+
+from hybridtwin.errors import TwinError
+from hybridtwin.virtual.clinic import RECIPE_FILE, Recipe, as_recorded, settle_clinic
+from hybridtwin.virtual.diary import to_record
+from hybridtwin.virtual.life import Lives, Moment, at_first, go_on
+from serving.access.issuers import Issuer
+from serving.client import Client
+from serving.clock import Pace
+from serving.demo import pace
+from serving.demo.app import App, lived
+from serving.demo.issuer import HOST, issuing
+from serving.demo.opening import CLINIC, Opened, database_url, open_clinic, opened
+from serving.running import check_port, run
+from serving.settings import PREFIX, Settings, from_environment
+
+_REQUESTS_PER_MIN: Final = 6000
+
+
+def show(home: Path, port: int, speed: float) -> None:
+    """Let a clinic's people live on, and show its panel, until Ctrl-C.
+
+    Args:
+        home: The clinic's folder, which keeps how far they have come.
+        port: Where its panel is; people sign in at the next port.
+        speed: How much of their time passes in one of ours.
+
+    Raises:
+        TwinError: There is no clinic, or a port is taken.
+    """
+    for one in (port, port + 1):
+        check_port(HOST, one)
+    lives, moment, known = _clinic(home)
+    url = f"http://localhost:{port}"
+    with issuing(port + 1, url, CLINIC) as issuer:
+        settings = _settings(home, known, issuer, url)
+        origin = lives.grid[moment.step].to_pydatetime()
+        going = Pace(origin=origin, begun=datetime.now(UTC), speed=speed)
+        pace.hand_on(going)
+        ready = f"Ready: open {url}/ and sign in. There it is {going.origin:%A, %H:%M} now."
+        client = Client(f"http://{HOST}:{port}", known.app_key)
+        app = App(home, client, known.patients, lives, going, typer.echo)
+        with _living(app, moment):
+            run("serving.demo.service:HybridTwin", settings, HOST, port, ready)
+
+
+def _clinic(home: Path) -> tuple[Lives, Moment, Opened]:
+    """A clinic's people, where they stand, and as whom the service knows them."""
+    file = home / RECIPE_FILE
+    if not file.is_file():
+        raise TwinError.of(str(file), "is not there", f"Run: hybridtwin clinic --out {home}")
+    recipe = Recipe.model_validate_json(file.read_bytes())
+    lives = settle_clinic(recipe)
+    moment, diary, _ = go_on(lives, at_first(lives), recipe.recorded)
+    known = opened(home)
+    if known is None:
+        everyone = range(len(lives.patients))
+        logged, grid = as_recorded(diary), lives.grid[: recipe.recorded]
+        records = [to_record(logged, person, lives.patients, grid) for person in everyone]
+        known = open_clinic(home, records, recipe.end)
+    moment, _, _ = go_on(lives, moment, lived(home, recipe.recorded) - recipe.recorded)
+    return lives, moment, known
+
+
+def _settings(home: Path, known: Opened, issuer: Issuer, url: str) -> Settings:
+    """Those of the demonstration alone, whatever service is at home in this environment."""
+    found = from_environment()
+    for name in Settings.model_fields:
+        os.environ.pop(PREFIX + name.upper(), None)
+    return Settings(
+        model=found.model,
+        compiled=found.compiled,
+        database=SecretStr(database_url(home)),
+        master_key=SecretStr(known.master_key),
+        issuers=(issuer,),
+        public_url=url,
+        session_idle_min=found.session_max_min,  # to look on is enough
+        requests_per_min=_REQUESTS_PER_MIN,
+    )
+
+
+@contextmanager
+def _living(app: App, moment: Moment) -> Iterator[None]:
+    """They live on beside what is done meanwhile."""
+    stopping = Event()
+    Thread(target=app.keep_sending, args=(moment, stopping), daemon=True).start()
+    try:
+        yield
+    finally:
+        stopping.set()  # it may be waiting for the service, which is gone: nobody waits for it
