@@ -19,12 +19,14 @@ class Pace(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     origin: AwareDatetime = Field(description="A moment of theirs.")
-    begun: AwareDatetime = Field(description="When it was that, by the machine's clock.")
+    begun: AwareDatetime | None = Field(
+        None, description="When it was that, by the machine's clock; it is that still if absent."
+    )
     speed: float = Field(1.0, gt=0, description="How much of theirs passes in one of ours.")
 
     def at(self, time: datetime) -> datetime:
         """Their time at one of the machine's."""
-        return self.origin + self.speed * (time - self.begun)
+        return self.origin + self.speed * (time - (self.begun or time))
 
 
 _pace: Pace | None = None

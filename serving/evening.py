@@ -66,7 +66,7 @@ def last_night_end(zone: str, now: datetime) -> datetime:
 def has_outcome_due(one: Summary, now: datetime) -> bool:
     """Whether a patient's last night was reviewed and not yet judged."""
     end = last_night_end(one.profile["time_zone"], now)
-    reviewed, judged = one.times.get("night"), one.times.get("morning")
+    reviewed, judged = one.times.get("night"), one.times.get("nights")
     return (
         reviewed is not None
         and end - timedelta(days=1) < reviewed < end
@@ -172,15 +172,15 @@ def _evenings(work: "Work", people: Iterable[Summary]) -> Iterator[_Evening]:
             with work.store.database.reading() as session:
                 if not consents.may_use(session, one.id, "care"):
                     continue
-            now = pd.Timestamp(clock.now())
+            known: Record | TwinError
             try:
-                record, twin = work.record(one.id, CLIMATOLOGY_DAYS)
+                known, twin = work.record(one.id, CLIMATOLOGY_DAYS)
             except (StoreError, UnknownError):
                 raise
             except TwinError as error:
-                yield _Evening(one.id, error, work.population, now)
-            else:
-                yield _Evening(one.id, record, twin, now)
+                known, twin = error, work.population
+            # only now: what came while it was read is no reading from the future
+            yield _Evening(one.id, known, twin, pd.Timestamp(clock.now()))
 
 
 def _night(evening: _Evening) -> NightReview:
@@ -225,11 +225,10 @@ def _judge(work: "Work", one: Summary, total: int) -> None:
             if risk is not None:
                 judged = summary.past_night(record, risk, morning)
                 nights[judged.end] = judged
-        if not nights:
-            return
         kept = summary.Nights(nights=[nights[key] for key in sorted(nights)][-summary.PAST_DAYS :])
         _put(session, work, one.id, "nights", end.to_pydatetime(), kept)
-        _put(session, work, one.id, "morning", end.to_pydatetime(), kept.nights[-1])
+        if kept.nights:
+            _put(session, work, one.id, "morning", end.to_pydatetime(), kept.nights[-1])
         audit.append(session, work.job.actor, "outcome.keep", one.id)
 
 

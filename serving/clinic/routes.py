@@ -29,6 +29,9 @@ from serving.v1.store import TheStore
 router = APIRouter(include_in_schema=False)
 SHOWN: Final = 30
 """So many of a group are shown at first."""
+_AGAIN: Final = timedelta(minutes=1)
+"""When an open panel looks for what is new."""
+_AGAIN_LEAST_S: Final = 5.0
 SNOOZE_H: Final = (12, 24, 72, 168)
 _MARKS: Final = {
     "very_low": "▼▼",
@@ -83,6 +86,7 @@ def read_panel(
         marks=_MARKS,
         running=running,
         settings=settings,
+        again_s=round(max(clock.wait_s(_AGAIN), _AGAIN_LEAST_S), 1),
         several=len(clinics) > 1,
         snooze_h=SNOOZE_H,
         drawing=_DRAWING,

@@ -19,9 +19,11 @@ from hybridtwin.virtual.life import Lives, Moment, go_on
 from serving.client import Client, ServiceError
 from serving.clock import Pace
 from serving.demo.opening import SOURCE
+from serving.demo.pace import state
 
 _STEP: Final = timedelta(minutes=STEP_MIN)
 _AT_ONCE: Final = 24 * 60 // STEP_MIN
+_READY_S: Final = 0.2
 _AGAIN_S: Final = 5.0
 _LIVED: Final = "lived"
 
@@ -35,7 +37,7 @@ class App:
         client: Reaches the service.
         patients: Whom the service knows them as, in their order.
         lives: What is settled of them.
-        pace: How their time goes on.
+        pace: How their time will go on.
         say: Tells whoever started it.
     """
 
@@ -47,22 +49,28 @@ class App:
     say: Callable[[str], None]
 
     def keep_sending(self, since: Moment, stopping: Event) -> None:
-        """Live and send by their clock, until `stopping` or the end of what is settled."""
+        """Live and send by their clock, until `stopping` or the end of what is settled.
+
+        It begins when the service is ready.
+        """
+        while not self.client.is_ready():
+            if stopping.wait(_READY_S):
+                return
+        pace = self.pace.model_copy(update={"begun": datetime.now(UTC)})
+        state(self.home, pace)
         while since.step < len(self.lives.grid) and not stopping.is_set():
-            now = self.pace.at(datetime.now(UTC))
+            now = pace.at(datetime.now(UTC))
             due = steps_begun(self.lives.grid, now) - since.step
             if due <= 0:
                 left = self.lives.grid[since.step].to_pydatetime() - now
-                stopping.wait(left.total_seconds() / self.pace.speed)
+                stopping.wait(left.total_seconds() / pace.speed)
                 continue
             then, diary, _ = go_on(self.lives, since, min(due, _AT_ONCE))
             try:
                 self.send(since, then, diary)
-            except httpx.TransportError:  # it is not there yet
-                stopping.wait(_AGAIN_S)
-                continue
-            except ServiceError as error:
-                self.say(f"The virtual people's app was refused, and tries again: {error}")
+            except (ServiceError, httpx.TransportError) as error:
+                if not stopping.is_set():
+                    self.say(f"The virtual people's app could not send, and tries again: {error}")
                 stopping.wait(_AGAIN_S)
                 continue
             since = then

@@ -5,11 +5,10 @@
 
 import logging
 
-from serving import clock
-from serving.demo.pace import handed
+from serving.demo import pace
 from serving.service import HybridTwin, settings
 
 __all__ = ["HybridTwin"]
 
-clock.follow(handed(settings))
+pace.follow(settings)
 logging.getLogger("bentoml.access").setLevel(logging.WARNING)  # the virtual people's app asks a lot

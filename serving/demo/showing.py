@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
@@ -46,11 +45,11 @@ def show(home: Path, port: int, speed: float) -> None:
     with issuing(port + 1, url, CLINIC) as issuer:
         settings = _settings(home, known, issuer, url)
         origin = lives.grid[moment.step].to_pydatetime()
-        going = Pace(origin=origin, begun=datetime.now(UTC), speed=speed)
-        pace.hand_on(going)
-        ready = f"Ready: open {url}/ and sign in. There it is {going.origin:%A, %H:%M} now."
+        still = Pace(origin=origin, speed=speed)
+        pace.state(home, still)
+        ready = f"Ready: open {url}/ and sign in. There it is {origin:%A, %H:%M} now."
         client = Client(f"http://{HOST}:{port}", known.app_key)
-        app = App(home, client, known.patients, lives, going, typer.echo)
+        app = App(home, client, known.patients, lives, still, typer.echo)
         with _living(app, moment):
             run("serving.demo.service:HybridTwin", settings, HOST, port, ready)
 
