@@ -120,10 +120,9 @@ def steps_begun(grid: pd.DatetimeIndex, now: datetime) -> int:
     return int(grid.searchsorted(pd.Timestamp(now), side="right"))
 
 
-def lived(home: Path, recorded: int) -> int:
-    """How many steps were sent so far, those that were recorded before the demonstration too."""
-    file = home / _LIVED
-    return int(file.read_text()) if file.is_file() else recorded
+def lived(home: Path) -> int:
+    """How many steps the service knows, those that were recorded before it too."""
+    return int((home / _LIVED).read_text())
 
 
 def keep_lived(home: Path, step: int) -> None:

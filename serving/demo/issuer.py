@@ -27,6 +27,7 @@ from jwt.algorithms import ECAlgorithm
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from hybridtwin.errors import TwinError
 from serving.access.issuers import Issuer, is_loopback, safe
 from serving.page import HEADERS, HERE
 from serving.sign_in import SIGNED_OUT
@@ -150,6 +151,8 @@ def issuing(port: int, service: str, clinic: str) -> Iterator[Issuer]:
     try:
         while not server.started and running.is_alive():
             time.sleep(0.01)
+        if not server.started:
+            raise TwinError.of(url, "cannot be listened on", "Choose another --port.")
         yield Issuer(issuer=url, audience=CLIENT_ID, client_id=CLIENT_ID)
     finally:
         server.should_exit = True

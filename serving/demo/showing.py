@@ -9,16 +9,18 @@ from typing import Final
 
 import typer
 from pydantic import SecretStr
+from rich.console import Console
 
 from hybridtwin.errors import TwinError
 from hybridtwin.virtual.clinic import RECIPE_FILE, Recipe, as_recorded, settle_clinic
-from hybridtwin.virtual.diary import to_record
+from hybridtwin.virtual.diary import Diary, to_record
 from hybridtwin.virtual.life import Lives, Moment, at_first, go_on
+from serving import clock
 from serving.access.issuers import Issuer
 from serving.client import Client
 from serving.clock import Pace
 from serving.demo import pace
-from serving.demo.app import App, lived
+from serving.demo.app import App, keep_lived, lived
 from serving.demo.issuer import HOST, issuing
 from serving.demo.opening import CLINIC, Opened, database_url, open_clinic, opened
 from serving.running import check_port, run
@@ -40,22 +42,6 @@ def show(home: Path, port: int, speed: float) -> None:
     """
     for one in (port, port + 1):
         check_port(HOST, one)
-    lives, moment, known = _clinic(home)
-    url = f"http://localhost:{port}"
-    with issuing(port + 1, url, CLINIC) as issuer:
-        settings = _settings(home, known, issuer, url)
-        origin = lives.grid[moment.step].to_pydatetime()
-        still = Pace(origin=origin, speed=speed)
-        pace.state(home, still)
-        ready = f"Ready: open {url}/ and sign in. There it is {origin:%A, %H:%M} now."
-        client = Client(f"http://{HOST}:{port}", known.app_key)
-        app = App(home, client, known.patients, lives, still, typer.echo)
-        with _living(app, moment):
-            run("serving.demo.service:HybridTwin", settings, HOST, port, ready)
-
-
-def _clinic(home: Path) -> tuple[Lives, Moment, Opened]:
-    """A clinic's people, where they stand, and as whom the service knows them."""
     file = home / RECIPE_FILE
     if not file.is_file():
         raise TwinError.of(str(file), "is not there", f"Run: hybridtwin clinic --out {home}")
@@ -63,13 +49,32 @@ def _clinic(home: Path) -> tuple[Lives, Moment, Opened]:
     lives = settle_clinic(recipe)
     moment, diary, _ = go_on(lives, at_first(lives), recipe.recorded)
     known = opened(home)
+    if known:
+        moment, _, _ = go_on(lives, moment, lived(home) - moment.step)
+    origin = lives.grid[moment.step].to_pydatetime()
+    still = Pace(origin=origin, speed=speed)
+    clock.follow(still)
     if known is None:
-        everyone = range(len(lives.patients))
-        logged, grid = as_recorded(diary), lives.grid[: recipe.recorded]
-        records = [to_record(logged, person, lives.patients, grid) for person in everyone]
-        known = open_clinic(home, records, recipe.end)
-    moment, _, _ = go_on(lives, moment, lived(home, recipe.recorded) - recipe.recorded)
-    return lives, moment, known
+        keep_lived(home, moment.step)
+        known = _open(home, lives, diary)
+
+    url = f"http://localhost:{port}"
+    ready = f"Ready: open {url}/ and sign in. There it is {origin:%A, %H:%M} now."
+    with issuing(port + 1, url, CLINIC) as issuer:
+        settings = _settings(home, known, issuer, url)
+        pace.state(home, still)
+        client = Client(f"http://{HOST}:{port}", known.app_key)
+        with _living(App(home, client, known.patients, lives, still, typer.echo), moment):
+            run("serving.demo.service:HybridTwin", settings, HOST, port, ready)
+
+
+def _open(home: Path, lives: Lives, diary: Diary) -> Opened:
+    """Enter everybody with what they have recorded so far."""
+    logged, grid = as_recorded(diary), lives.grid[: len(diary.bolus_u)]
+    everyone = range(len(lives.patients))
+    records = [to_record(logged, person, lives.patients, grid) for person in everyone]
+    with Console().status(f"{len(records)} virtual people come, and their night is reviewed"):
+        return open_clinic(home, records)
 
 
 def _settings(home: Path, known: Opened, issuer: Issuer, url: str) -> Settings:

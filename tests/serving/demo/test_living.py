@@ -83,15 +83,15 @@ def test_a_clinic_lives_on_while_one_looks_and_nothing_is_doubled_after_a_kill(h
             process.kill()
         psutil.wait_procs(everyone)
 
-    killed = lived(home, RECIPE.recorded)
+    killed = lived(home)
     assert killed > RECIPE.recorded
     keep_lived(home, killed - 6)  # as if it had been killed before it kept that it had sent
     with _demo(home, port):
         browser.get(f"http://localhost:{port}/")  # the session outlived the kill
         begin = _shown(browser, lambda found: found["readings"])
         _shown(browser, lambda now: now["readings"] != begin["readings"])
-        WebDriverWait(browser, PATIENCE_S).until(lambda _: lived(home, 0) > killed + 6)
-    _is_what_was_lived(home, lived(home, 0))
+        WebDriverWait(browser, PATIENCE_S).until(lambda _: lived(home) > killed + 6)
+    _is_what_was_lived(home, lived(home))
 
 
 def _is_what_was_lived(home, count):
