@@ -2,6 +2,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DEMO_PORT ?= 3000
+SPEED ?= 1
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -12,7 +13,7 @@ TORCH := torch==2.13.0
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    a virtual clinic, its twins, tonight's list and the page (DEMO_PORT=$(DEMO_PORT))"
+	@echo "make demo    a virtual clinic that lives on, and its panel (DEMO_PORT=$(DEMO_PORT) SPEED=$(SPEED))"
 	@echo "make test    lint, types and tests"
 	@echo "make lint    lint and types alone"
 	@echo "make ray     tests of a panel's work over Ray, with the extra hybridtwin[ray]"
@@ -66,11 +67,11 @@ lint: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# SPEED=60: one minute of ours is an hour of theirs.
 demo: $(DEMO)
-	$(BIN)/hybridtwin nightly demo/records --twins demo/twins
-	$(BIN)/hybridtwin serve --clinic demo --port $(DEMO_PORT)
+	$(BIN)/hybridtwin demo demo --port $(DEMO_PORT) --speed $(SPEED)
 
-# Tonight's clinic is made once a day, and when the population twin changes.
+# A clinic is made once a day, and when the population twin changes; until then it goes on.
 $(DEMO): hybridtwin/data/population/twin.json | $(READY)
 	rm -rf demo
 	$(BIN)/hybridtwin clinic --out demo

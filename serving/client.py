@@ -81,6 +81,13 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
+    def is_ready(self) -> bool:
+        """Whether the service can be asked now."""
+        try:
+            return self._http.get("/readyz").is_success
+        except httpx.TransportError:
+            return False
+
     def patients(self) -> Iterator[PatientTies]:
         """Everybody to whom the key's holder is tied, and how."""
         after: uuid.UUID | None = None

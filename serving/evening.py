@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ from hybridtwin.record import Record
 from hybridtwin.review.night import NIGHT_END_H
 from hybridtwin.review.review import NightReview, NightRisk, refusal, review_night
 from hybridtwin.twin import Twin
+from serving import clock
 from serving.clinic import summary
 from serving.clinic.weeks import DAYS, Weeks, weeks
 from serving.settings import Settings
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 ACTOR: Final = "the evening"
 """Who asks for what nobody asked for."""
-_LOOK_S: Final = 60
+_LOOK: Final = timedelta(minutes=1)
 _SETTLED: Final = timedelta(minutes=30)
 """How long after a night readings may still come before it is judged."""
 _REVISED_DAYS: Final = 3
@@ -65,7 +66,7 @@ def last_night_end(zone: str, now: datetime) -> datetime:
 def has_outcome_due(one: Summary, now: datetime) -> bool:
     """Whether a patient's last night was reviewed and not yet judged."""
     end = last_night_end(one.profile["time_zone"], now)
-    reviewed, judged = one.times.get("night"), one.times.get("morning")
+    reviewed, judged = one.times.get("night"), one.times.get("nights")
     return (
         reviewed is not None
         and end - timedelta(days=1) < reviewed < end
@@ -98,9 +99,9 @@ def start_evenings(store: Store, settings: Settings, stopping: Event) -> None:
     """
 
     def keep_looking() -> None:
-        while not stopping.wait(_LOOK_S):
+        while not stopping.wait(clock.wait_s(_LOOK)):
             try:
-                look(store, settings, datetime.now(UTC))
+                look(store, settings, clock.now())
             except TwinError as error:  # a database that is away, or one person's odd row
                 _log.warning("the evening waits: %s", error.code)
 
@@ -112,7 +113,7 @@ def review(work: "Work") -> Iterator[None]:
     evening = work.settings.evening
     people = _in_order(work)
     if work.job.actor == ACTOR and evening:
-        now = datetime.now(UTC)
+        now = clock.now()
         people = [one for one in people if _is_due(one, evening, now)]
     with work.store.database.reading() as session:
         total = patients.count(session, str(work.job.clinic))
@@ -124,7 +125,7 @@ def review(work: "Work") -> Iterator[None]:
 
 def outcome(work: "Work") -> Iterator[None]:
     """What happened in the last nights of a clinic's patients who consent to care."""
-    people = [one for one in _in_order(work) if has_outcome_due(one, datetime.now(UTC))]
+    people = [one for one in _in_order(work) if has_outcome_due(one, clock.now())]
     for one in people:
         try:
             _judge(work, one, len(people))
@@ -171,15 +172,15 @@ def _evenings(work: "Work", people: Iterable[Summary]) -> Iterator[_Evening]:
             with work.store.database.reading() as session:
                 if not consents.may_use(session, one.id, "care"):
                     continue
-            now = pd.Timestamp.now("UTC")
+            known: Record | TwinError
             try:
-                record, twin = work.record(one.id, DAYS)
+                known, twin = work.record(one.id, DAYS)
             except (StoreError, UnknownError):
                 raise
             except TwinError as error:
-                yield _Evening(one.id, error, work.population, now)
-            else:
-                yield _Evening(one.id, record, twin, now)
+                known, twin = error, work.population
+            # only now: what came while it was read is no reading from the future
+            yield _Evening(one.id, known, twin, pd.Timestamp(clock.now()))
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,7 @@ def _keep(work: "Work", evening: _Evening, found: _Found, total: int) -> None:
 def _judge(work: "Work", one: Summary, total: int) -> None:
     """Set the last nights beside what happened, those before as they are."""
     zone = one.profile["time_zone"]
-    end = pd.Timestamp(last_night_end(zone, datetime.now(UTC)))
+    end = pd.Timestamp(last_night_end(zone, clock.now()))
     record, _ = work.record(one.id, _REVISED_DAYS + 2)
     with work.store.database.session() as session:
         jobs.advance(session, work.job, work.worker, total, one.id)
@@ -250,11 +251,10 @@ def _judge(work: "Work", one: Summary, total: int) -> None:
             if risk is not None:
                 judged = summary.past_night(record, risk, morning)
                 nights[judged.end] = judged
-        if not nights:
-            return
         kept = summary.Nights(nights=[nights[key] for key in sorted(nights)][-summary.PAST_DAYS :])
         _put(session, work, one.id, "nights", end.to_pydatetime(), kept)
-        _put(session, work, one.id, "morning", end.to_pydatetime(), kept.nights[-1])
+        if kept.nights:
+            _put(session, work, one.id, "morning", end.to_pydatetime(), kept.nights[-1])
         audit.append(session, work.job.actor, "outcome.keep", one.id)
 
 

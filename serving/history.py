@@ -23,6 +23,7 @@ from hybridtwin.units import (
     from_mg_dl,
     to_mg_dl,
 )
+from serving import clock
 from serving.schema import MAX_DAYS, History, Reading, is_believable
 
 _SHOWN: Final = 5
@@ -37,7 +38,7 @@ def present(question: History) -> pd.Timestamp:
         RecordError: It lies in another century.
     """
     if question.now is None:
-        return pd.Timestamp.now("UTC")
+        return pd.Timestamp(clock.now())
     if not is_believable(question.now):
         raise RecordError.of(
             "now", f"{question.now.isoformat()} is not of this century", "Check the clock."

@@ -9,7 +9,7 @@ import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -20,6 +20,7 @@ from hybridtwin import importers
 from hybridtwin.errors import ImportFormatError, Problem, TwinError
 from hybridtwin.event_tables import TABLES
 from hybridtwin.record import Record
+from serving import clock
 from serving.archives import unpack
 from serving.store import audit, imports, jobs, observations
 from serving.store.batch import Batch
@@ -55,7 +56,7 @@ def read_in(store: Store, job: jobs.Job, patient: uuid.UUID, worker: uuid.UUID) 
         raise
     provenance = record.provenance
     report = report.model_copy(update={"source": provenance.source, "notes": provenance.notes})
-    pieces = list(pieces_of(record, datetime.now(UTC)))
+    pieces = list(pieces_of(record, clock.now()))
     for number, piece in enumerate(pieces[job.done :], job.done + 1):
         with store.database.session() as session:
             jobs.advance(session, job, worker, len(pieces), patient)

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from threading import Event, Thread
 from typing import Final
@@ -26,7 +25,7 @@ from hybridtwin.errors import HistoryError, ModelError, TwinError
 from hybridtwin.record import Record
 from hybridtwin.registry import personal_to_bytes
 from hybridtwin.twin import Twin
-from serving import evening, imports
+from serving import clock, evening, imports
 from serving.personal import record_and_twin
 from serving.settings import Settings
 from serving.store import audit, issued, jobs
@@ -80,7 +79,7 @@ class Work:
         with self.store.database.session() as session:
             jobs.advance(session, self.job, self.worker, total, patient)
             with suppress(UnknownError):  # erased meanwhile
-                vault, now = self.store.vault, datetime.now(UTC)
+                vault, now = self.store.vault, clock.now()
                 for kind, content in results.items():
                     if kind == "belief":
                         hour = now.replace(minute=0, second=0, microsecond=0)
@@ -93,7 +92,7 @@ class Work:
 
     def record(self, patient: uuid.UUID, days: int | None = None) -> tuple[Record, Twin]:
         """A patient's last days, or all, and their twin; see `record_and_twin`."""
-        return record_and_twin(self.store, patient, self.population, datetime.now(UTC), days)
+        return record_and_twin(self.store, patient, self.population, clock.now(), days)
 
 
 def personalise(work: Work) -> Iterator[None]:
@@ -117,7 +116,7 @@ def advance(work: Work) -> Iterator[None]:
             misses = lately_missed(twin, whole)
             twin = replace(twin, misses=misses)
             results["misses"] = misses_to_bytes(misses)
-        belief = twin.believe(record, pd.Timestamp.now("UTC"))
+        belief = twin.believe(record, pd.Timestamp(clock.now()))
         results["belief"] = report_of(twin, belief).model_dump_json().encode()
         work.keep(patient, twin, results, total=1)
     yield
@@ -127,7 +126,7 @@ def _is_due(work: Work, patient: uuid.UUID, twin: Twin) -> bool:
     """Whether it was not learnt today what this twin's forecasts of a patient missed."""
     with work.store.database.reading() as session:
         kept = issued.find(session, work.store.vault, patient, "misses", limit=1)
-    today = datetime.now(UTC).date()
+    today = clock.now().date()
     return not kept or kept[0].model != model_of(twin) or kept[0].time.date() < today
 
 

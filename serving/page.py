@@ -19,7 +19,8 @@ from serving.text.catalogue import LANGUAGES, N_, translations
 HERE: Final = Path(__file__).parent
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
-    "script-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'",
     "Cache-Control": "no-store",
     "Referrer-Policy": "same-origin",  # no-referrer would take the Origin from forms
     "X-Content-Type-Options": "nosniff",

@@ -31,7 +31,7 @@ class Browsers:
     Attributes:
         url: The service's address as they know it, without a path.
         client: Signs them in.
-        find: Whose session a secret is, if it has not ended.
+        find: Whose session a secret is, if it has not ended; it goes on if somebody is there.
         begin: Begins a session; its secret.
         end: Ends the session of a secret, if there is one.
         refused: Told who could not be signed in: a subject or an address.
@@ -39,7 +39,7 @@ class Browsers:
 
     url: str
     client: Client
-    find: Callable[[str], Caller | None]
+    find: Callable[[str, bool], Caller | None]
     begin: Callable[[Caller], str]
     end: Callable[[str], None]
     refused: Callable[[str], None]
@@ -54,7 +54,7 @@ class Browsers:
         secret = request.cookies.get(self.cookie)
         if not secret or not self.own(request):
             return None
-        return self.find(secret)
+        return self.find(secret, "hybridtwin-unattended" not in request.headers)
 
     def set(self, response: Response, name: str, value: str, max_age_s: int | None = None) -> None:
         """Put a cookie into a browser that no script reads and that stays with this host."""

@@ -75,12 +75,13 @@ def safe(url: str) -> SplitResult:
     found = urlsplit(url)
     if found.scheme == "https" and found.hostname:
         return found
-    if found.scheme == "http" and _is_loopback(found.hostname or ""):
+    if found.scheme == "http" and is_loopback(found.hostname or ""):
         return found
     raise ValueError("only https is safe here; http is for this machine alone")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its loopback alone."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

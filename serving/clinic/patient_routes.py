@@ -1,7 +1,6 @@
 """One patient's page, and their report."""
 
 import uuid
-from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Request
@@ -11,7 +10,7 @@ from hybridtwin.glycemia.agp import PERCENTILES
 from hybridtwin.glycemia.episodes import HIGH_MG_DL, LOW_MG_DL, VERY_HIGH_MG_DL, VERY_LOW_MG_DL
 from hybridtwin.glycemia.metrics import STABLE_CV_PERCENT
 from hybridtwin.glycemia.summary import LEAST_WORN_PERCENT
-from serving import page
+from serving import clock, page
 from serving.access.policy import Action
 from serving.clinic import charts, drawing, weeks
 from serving.clinic.attention import MARKS
@@ -78,7 +77,7 @@ def read_report(
 
 
 def _view(permission: Permission, patient: uuid.UUID, settings: Settings) -> View:
-    now = datetime.now(UTC)
+    now = clock.now()
     with permission.reading() as session:
         kept = read(session, permission.vault, patient, now)
     return view_of(kept, now, settings)

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Final, get_args
 
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Form, Path, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from serving import page
+from serving import clock, page
 from serving.access.browser import own_path
 from serving.access.door import TheAccess, TheCaller, permit
 from serving.access.policy import Action
@@ -31,6 +31,9 @@ from serving.v1.store import TheStore
 router = APIRouter(include_in_schema=False)
 SHOWN: Final = 30
 """So many of a group are shown at first."""
+_AGAIN: Final = timedelta(minutes=1)
+"""When an open panel looks for what is new."""
+_AGAIN_LEAST_S: Final = 5.0
 SNOOZE_H: Final = (12, 24, 72, 168)
 
 
@@ -52,7 +55,7 @@ def read_panel(
     choice: Annotated[panel.Choice, Depends()],
 ) -> Response:
     """Who needs attention now."""
-    now = datetime.now(UTC)
+    now = clock.now()
     clinics = sorted(permission.caller.clinics)
     with permission.reading() as session:
         people = summaries.of_clinics(session, permission.vault, clinics, panel.PARTS)
@@ -75,6 +78,7 @@ def read_panel(
         marks=MARKS,
         running=running,
         settings=settings,
+        again_s=round(max(clock.wait_s(_AGAIN), _AGAIN_LEAST_S), 1),
         several=len(clinics) > 1,
         snooze_h=SNOOZE_H,
         drawing=panel.DRAWING,
@@ -89,7 +93,7 @@ def read_sheet(
     choice: Annotated[panel.Choice, Depends()],
 ) -> Response:
     """The same as a table for other programs."""
-    now, clinics = datetime.now(UTC), sorted(permission.caller.clinics)
+    now, clinics = clock.now(), sorted(permission.caller.clinics)
     with permission.reading() as session:
         people = summaries.of_clinics(session, permission.vault, clinics, panel.PARTS)
     rows = [panel.row_of(one, now, settings) for one in people]
@@ -126,7 +130,7 @@ def read_nights(
     clinics = sorted(permission.caller.clinics)
     with permission.reading() as session:
         people = summaries.of_clinics(session, permission.vault, clinics, ["nights"])
-    since = datetime.now(UTC) - timedelta(days=PAST_DAYS)
+    since = clock.now() - timedelta(days=PAST_DAYS)
     kept = [Nights.model_validate_json(one.parts["nights"]) for one in people if one.parts]
     nights = [night for one in kept for night in one.nights if night.end >= since]
     found = figures(nights, settings.likely_low)
@@ -167,7 +171,7 @@ def _step(kind: follow_ups.Kind) -> Callable[..., Response]:
         hours: Annotated[int, Form()] = 0,
         back: Annotated[str, Form()] = "/",
     ) -> Response:
-        now = datetime.now(UTC)
+        now = clock.now()
         if hours not in ((0, *SNOOZE_H) if kind == "snooze" else (0,)):
             raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY)
         if kind == "comment" and not text.strip():

@@ -1,7 +1,7 @@
 """The pages of the scenario bench: ask, keep, open again, drop."""
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from hybridtwin.climatology import CLIMATOLOGY_DAYS
 from hybridtwin.twin import Twin
-from serving import page
+from serving import clock, page
 from serving.access.door import TheAccess, is_allowed
 from serving.access.policy import Action
 from serving.clinic import drawing, scenario_form, scenario_picture
@@ -41,7 +41,7 @@ def read_bench(
     twin: TheTwin,
 ) -> Response:
     """What happens as usual beside what if, and both futures."""
-    now = datetime.now(UTC)
+    now = clock.now()
     known = _patient(permission, patient)
     typed = _typed(request.query_params)
     form = scenario_form.Form(typed, now, known.profile.time_zone)
@@ -92,7 +92,7 @@ def keep(
     name: Annotated[str, Form(max_length=80)] = "",
 ) -> Response:
     """Keep a comparison, as the twin answers it now; back to the bench where it does not."""
-    now = datetime.now(UTC)
+    now = clock.now()
     known = _patient(permission, patient)
     typed = _typed(dict(parse_qsl(query)))
     question, _ = scenario_form.Form(typed, now, known.profile.time_zone).read()

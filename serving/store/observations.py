@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from hybridtwin.errors import Problem
 from hybridtwin.event_tables import TABLES
 from hybridtwin.events import Event
+from serving import clock
 from serving.store.batch import Batch, Row, read, unbelievable
 from serving.store.errors import UnknownError
 from serving.store.patients import lock
@@ -96,7 +97,7 @@ def accept(
     Raises:
         UnknownError: There is no such patient.
     """
-    now = now or datetime.now(UTC)
+    now = now or clock.now()
     lock(session, patient_id)  # two writers of one person wait for each other
     key = person_key(session, vault, patient_id)
     rows = list(read(batch, now))
@@ -157,7 +158,7 @@ def withdraw(
     row = session.get(Observation, row_id, populate_existing=True)
     if row is None or row.patient_id != patient_id or row.replaced is not None:
         raise UnknownError.of("row", "there is no such row", "Read the rows again.")
-    row.withdrawn = row.withdrawn or now or datetime.now(UTC)
+    row.withdrawn = row.withdrawn or now or clock.now()
     session.flush()
 
 

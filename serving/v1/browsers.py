@@ -28,14 +28,14 @@ def browsers_of(store: Store, settings: Settings) -> Browsers | None:
     idle = timedelta(minutes=settings.session_idle_min)
     lasts = timedelta(minutes=settings.session_max_min)
 
-    def find(secret: str) -> Caller | None:
+    def find(secret: str, attended: bool) -> Caller | None:
         now = datetime.now(UTC)
         with store.database.reading() as session:
             found = sessions.find(session, store.vault, secret, now, idle)
         if found is None:
             return None
         who, used = found
-        if now - used > idle / _NOTED_PER_IDLE:
+        if attended and now - used > idle / _NOTED_PER_IDLE:
             with store.database.session() as session:
                 sessions.use(session, secret, now)
         return who

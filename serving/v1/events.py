@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
+from serving import clock
 from serving.access.door import TheAccess, is_allowed
 from serving.access.policy import Action
 from serving.store import issued
@@ -71,7 +72,7 @@ async def follow(
             return issued.announced(session, patient, begin)
 
     while True:
-        looked = datetime.now(UTC)
+        looked = clock.now()
         with suppress(StoreError):  # away for a while: nothing is told, nothing is passed over
             found = await to_thread.run_sync(look)
             if found is None:
@@ -100,4 +101,4 @@ def _after(last_event_id: str | None) -> tuple[datetime, set[uuid.UUID]]:
         time, _, told = (last_event_id or "").partition("/")
         return datetime.fromisoformat(time).astimezone(UTC), {uuid.UUID(told)}
     except (ValueError, OverflowError):
-        return datetime.now(UTC) - _LATE, set()
+        return clock.now() - _LATE, set()

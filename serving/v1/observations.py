@@ -3,7 +3,7 @@
 import uuid
 from collections import Counter
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Annotated, Final, get_args
 
@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query
 
 from hybridtwin.events import GlucoseReading
 from hybridtwin.units import GlucoseUnit, from_mg_dl
+from serving import clock
 from serving.access.policy import Action
 from serving.schema import ProblemItem
 from serving.store import jobs, observations
@@ -69,7 +70,7 @@ def read_observations(
     unit: Annotated[GlucoseUnit, Query(description="Unit of every glucose value.")] = "mg/dL",
 ) -> ObservationList:
     """The rows that count, in order of their time."""
-    begin = begin or datetime.now(UTC) - _RECENT
+    begin = begin or clock.now() - _RECENT
     kinds = kind or get_args(Kind)
     with (
         permission.reading() as session,

@@ -1,13 +1,14 @@
 """Nights as they were reviewed: of a clinic's patients, and of one patient."""
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path
 from pydantic import Field
 
 from hybridtwin.review.review import NightReview, NightRisk, by_attention
+from serving import clock
 from serving.access.policy import Action
 from serving.store import audit, issued
 from serving.v1.permission import PatientId, Permission, may
@@ -43,7 +44,7 @@ def read_reviews_of_clinic(
 ) -> ReviewList:
     """The latest review of the last day of everybody who consents to care now."""
     with permission.reading() as session:
-        kept = issued.reviews_of(session, permission.vault, clinic, datetime.now(UTC) - _RECENT)
+        kept = issued.reviews_of(session, permission.vault, clinic, clock.now() - _RECENT)
     with permission.store.database.session() as session:  # everybody may know who looked
         for patient in kept:
             audit.append(session, permission.caller.subject, permission.action, patient)

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from hybridtwin.forecast import ForecastReport
 from hybridtwin.plan import Plan
 from hybridtwin.scenario import ScenarioReport, compare
 from hybridtwin.twin import Twin
+from serving import clock
 from serving.access.policy import Action
 from serving.history import check_times
 from serving.personal import record_and_twin
@@ -145,7 +145,7 @@ def _believe(
     permission: Permission, patient: uuid.UUID, population: Twin, plans: Sequence[Plan] = ()
 ) -> tuple[Belief, Twin]:
     """What is held true now of a stored patient, from their last days, and by which twin."""
-    now = datetime.now(UTC)
+    now = clock.now()
     check_times(plans, pd.Timestamp(now))
     record, twin = record_and_twin(permission.store, patient, population, now, CLIMATOLOGY_DAYS)
     return twin.believe(record, pd.Timestamp(now)), twin

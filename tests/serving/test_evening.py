@@ -159,3 +159,24 @@ def test_in_the_morning_the_night_is_set_beside_what_happened(database, vault, a
     assert Nights.model_validate_json(found.parts["nights"]).nights == [morning]
     look(store, Settings(evening=None), datetime.now(UTC))
     assert _jobs(database) == []
+
+
+def test_a_night_that_was_reviewed_too_late_is_looked_at_once(database, vault, ann):
+    end = last_night_end("UTC", datetime.now(UTC))
+    late = end - timedelta(hours=4)
+    risk = NightRisk(participant="me", status="refused", reason="the readings are old")
+    with database.session() as session:
+        issued.keep(session, vault, ann, "review", late, "m", risk.model_dump_json().encode())
+        _said(session, vault, ann, "night", late, Night(issued=late, risk=risk))
+    store, worker = Store(database, vault), uuid.uuid4()
+    for expected in (["outcome"], []):
+        look(store, Settings(evening=None), datetime.now(UTC))
+        assert _jobs(database) == expected
+        with database.session() as session:
+            job = jobs.take(session, worker, ["outcome"])
+        if job:
+            run(Work(store, load_twin(), job, worker, Settings()), Event())
+    with database.reading() as session:
+        (found,) = summaries.of_clinics(session, vault, ["north"], ["morning", "nights"])
+    assert "morning" not in found.parts  # what was forecast during the night says nothing of it
+    assert Nights.model_validate_json(found.parts["nights"]).nights == []

@@ -2,15 +2,19 @@
 
 import base64
 import os
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import timedelta
 
 import httpx
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import select
 
 from serving.access.issuers import Issuer
 from serving.app import create_app
 from serving.settings import Settings
+from serving.store.database import open_database
+from serving.store.tables import SessionRow
 from serving.v1.access import access_to
 from serving.v1.store import open_store
 from tests.serving.access.app import served
@@ -146,6 +150,25 @@ def test_without_sign_out_at_the_issuer_it_ends_here(provider, site):
         out = client.post("/sign-out", headers=cookie | {"Origin": URL})
         assert (out.status_code, "http-equiv" in out.text) == (200, False)
         assert client.get("/v1/patients", headers=cookie).status_code == 303
+
+
+def test_a_page_that_asks_by_itself_keeps_nobody_signed_in(site, tmp_path):
+    def used(session, back=timedelta()):
+        row = session.scalars(select(SessionRow)).one()
+        row.used -= back
+        return row.used
+
+    with site() as client, closing(open_database(f"sqlite:///{tmp_path / 'store.db'}")) as database:
+        cookie, _ = _cookie(_enter(client), f"{COOKIE}=")
+        with database.session() as session:
+            before = used(session, timedelta(minutes=20))
+        alone = cookie | {"Hybridtwin-Unattended": "1"}
+        assert client.get("/", headers=alone).status_code == 200
+        with database.session() as session:
+            assert used(session) == before
+        assert client.get("/", headers=cookie).status_code == 200
+        with database.session() as session:
+            assert used(session) > before + timedelta(minutes=19)
 
 
 def test_strangers_who_sign_in_too_often_wait(site):

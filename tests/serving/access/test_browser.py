@@ -17,7 +17,7 @@ ISSUER = Issuer(issuer="https://login.example", audience="twin", client_id="page
 
 def _browsers(url):
     client = Client(ISSUER, "pages", f"{url}/signed-in", "cuckoo")
-    return Browsers(url, client, lambda _: None, lambda _: "", lambda _: None, lambda _: None)
+    return Browsers(url, client, lambda *_: None, lambda _: "", lambda _: None, lambda _: None)
 
 
 @pytest.mark.parametrize(
