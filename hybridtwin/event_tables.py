@@ -42,6 +42,8 @@ def _column(annotation: object, metadata: Sequence[object]) -> pa.Column:
     nullable = types.NoneType in options
     if nullable:
         (annotation,) = (option for option in options if option is not types.NoneType)
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
     checks = []
     for limit in metadata:
         if isinstance(limit, annotated_types.Ge):

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, Strict, model_validator
 from pydantic.functional_validators import AfterValidator
 
 from hybridtwin.units import (
@@ -65,6 +65,12 @@ _LONG_ACTING = frozenset(
 )
 
 
+# Nothing stands for something else: true is not 1 U, and "5" is a word.
+Number = Annotated[float, Strict()]
+Whole = Annotated[int, Strict()]
+Flag = Annotated[bool, Strict()]
+
+
 class Event(BaseModel):
     """Something with a time. Times carry a zone; fields not listed are refused."""
 
@@ -76,11 +82,11 @@ class Event(BaseModel):
 class GlucoseReading(Event):
     """One glucose value."""
 
-    mg_dl: float = Field(
+    mg_dl: Number = Field(
         ge=GLUCOSE_MIN_MG_DL, le=GLUCOSE_MAX_MG_DL, description="Glucose in mg/dL."
     )
     source: Literal["cgm", "fingerstick"] = Field("cgm", description="What measured it.")
-    interpolated: bool = Field(
+    interpolated: Flag = Field(
         False, description="True where the value was filled in between two readings."
     )
 
@@ -92,11 +98,13 @@ class Dose(Event):
     purpose: Literal["bolus", "basal"] = Field(
         "bolus", description="Bolus (meal or correction) or basal (pump rate or long-acting)."
     )
-    dose_u: float = Field(ge=0, le=DOSE_MAX_U, description="Insulin in U, over the whole duration.")
-    duration_min: float = Field(
+    dose_u: Number = Field(
+        ge=0, le=DOSE_MAX_U, description="Insulin in U, over the whole duration."
+    )
+    duration_min: Number = Field(
         0, ge=0, le=MINUTES_PER_DAY, description="Minutes over which it is given; 0 is at once."
     )
-    automatic: bool = Field(False, description="True where a closed loop decided it.")
+    automatic: Flag = Field(False, description="True where a closed loop decided it.")
 
     @model_validator(mode="after")
     def _within_what_devices_give(self) -> "Dose":
@@ -118,17 +126,17 @@ class Dose(Event):
 class Meal(Event):
     """Something eaten or drunk."""
 
-    carbs_g: float = Field(ge=0, le=CARBS_MAX_G, description="Carbohydrate in g.")
-    fat_g: float | None = Field(None, ge=0, le=CARBS_MAX_G, description="Fat in g.")
-    protein_g: float | None = Field(None, ge=0, le=CARBS_MAX_G, description="Protein in g.")
-    fibre_g: float | None = Field(None, ge=0, le=CARBS_MAX_G, description="Fibre in g.")
-    glycaemic_index: float | None = Field(
+    carbs_g: Number = Field(ge=0, le=CARBS_MAX_G, description="Carbohydrate in g.")
+    fat_g: Number | None = Field(None, ge=0, le=CARBS_MAX_G, description="Fat in g.")
+    protein_g: Number | None = Field(None, ge=0, le=CARBS_MAX_G, description="Protein in g.")
+    fibre_g: Number | None = Field(None, ge=0, le=CARBS_MAX_G, description="Fibre in g.")
+    glycaemic_index: Number | None = Field(
         None, ge=0, le=150, description="Glycaemic index, glucose = 100."
     )
-    alcohol_g: float | None = Field(
+    alcohol_g: Number | None = Field(
         None, ge=0, le=ALCOHOL_MAX_G, description="Alcohol in g of ethanol; a beer holds about 15."
     )
-    liquid: bool = Field(
+    liquid: Flag = Field(
         False,
         description="True where it is drunk, or chewed glucose: nothing holds it back, as rescue "
         "carbohydrate.",
@@ -138,7 +146,7 @@ class Meal(Event):
 class Glucagon(Event):
     """Glucagon under the skin."""
 
-    dose_ug: float = Field(
+    dose_ug: Number = Field(
         ge=0,
         le=GLUCAGON_MAX_UG,
         description="Glucagon in micrograms: a mini-dose is 100 to 300, a rescue kit 1000.",
@@ -148,12 +156,12 @@ class Glucagon(Event):
 class Activity(Event):
     """Movement and vitals over a duration, measured or stated."""
 
-    duration_min: float = Field(5, gt=0, le=MINUTES_PER_DAY, description="Minutes that it covers.")
-    heart_rate_bpm: float | None = Field(
+    duration_min: Number = Field(5, gt=0, le=MINUTES_PER_DAY, description="Minutes that it covers.")
+    heart_rate_bpm: Number | None = Field(
         None, ge=25, le=250, description="Mean heart rate in beats per minute."
     )
-    steps: float | None = Field(None, ge=0, le=30_000, description="Steps in the whole duration.")
-    energy_kcal: float | None = Field(
+    steps: Number | None = Field(None, ge=0, le=30_000, description="Steps in the whole duration.")
+    energy_kcal: Number | None = Field(
         None, ge=0, le=10_000, description="Energy spent in kcal in the whole duration."
     )
     kind: Literal["aerobic", "anaerobic", "mixed"] | None = Field(
@@ -162,7 +170,7 @@ class Activity(Event):
     intensity: Literal["light", "moderate", "vigorous"] | None = Field(
         None, description="Stated intensity of the exercise."
     )
-    asleep: bool | None = Field(None, description="Whether the person slept.")
+    asleep: Flag | None = Field(None, description="Whether the person slept.")
 
 
 class Condition(Event):
@@ -171,10 +179,10 @@ class Condition(Event):
     kind: Literal["illness", "stress", "short sleep", "luteal phase", "site failure"] = Field(
         description="What it is; a site failure is a pump's, whose insulin does not all arrive."
     )
-    duration_min: float = Field(
+    duration_min: Number = Field(
         gt=0, le=CONDITION_MAX_MIN, description="Minutes that it lasts, at most 60 days."
     )
-    severity: float = Field(
+    severity: Number = Field(
         1.0,
         ge=0,
         le=1,
@@ -215,27 +223,27 @@ class Profile(BaseModel):
     therapy: Literal["pump", "closed loop", "injections"] | None = Field(
         None, description="How insulin is given."
     )
-    age_years: float | None = Field(None, ge=0, le=120, description="Age in years.")
+    age_years: Number | None = Field(None, ge=0, le=120, description="Age in years.")
     sex: Literal["female", "male", "other"] | None = Field(None, description="Sex.")
-    weight_kg: float | None = Field(None, ge=2, le=350, description="Body weight in kg.")
-    hba1c_percent: float | None = Field(None, ge=3, le=20, description="Last HbA1c in % (NGSP).")
+    weight_kg: Number | None = Field(None, ge=2, le=350, description="Body weight in kg.")
+    hba1c_percent: Number | None = Field(None, ge=3, le=20, description="Last HbA1c in % (NGSP).")
     sensor: str | None = Field(None, max_length=80, description="Glucose sensor's name.")
-    diabetes_years: float | None = Field(
+    diabetes_years: Number | None = Field(
         None, ge=0, le=100, description="Years since the diagnosis of diabetes."
     )
-    egfr_ml_min: float | None = Field(
+    egfr_ml_min: Number | None = Field(
         None,
         ge=1,
         le=200,
         description="Kidney function: estimated filtration in mL/min per 1.73 m2.",
     )
-    pregnancy_week: int | None = Field(
+    pregnancy_week: Whole | None = Field(
         None, ge=1, le=42, description="Week of pregnancy; absent where there is none."
     )
     medications: tuple[Medication, ...] = Field(
         (), max_length=20, description="Medicines besides insulin that are taken regularly."
     )
-    features: dict[str, Annotated[float, Field(ge=-5, le=5, strict=True)]] = Field(
+    features: dict[str, Annotated[Number, Field(ge=-5, le=5)]] = Field(
         default_factory=dict,
         max_length=100,
         description="Further scores by name, genetic or of the microbiome for example, in standard "

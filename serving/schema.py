@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from hybridtwin.events import Activity, Condition, Dose, Glucagon, Meal, Profile
+from hybridtwin.events import Activity, Condition, Dose, Glucagon, Meal, Number, Profile, Whole
 from hybridtwin.plan import HORIZON_MAX_MIN, Plan
 from hybridtwin.units import STEP_MIN, GlucoseUnit
 
@@ -54,7 +54,7 @@ class Reading(Request):
     """One glucose value of a sensor."""
 
     time: ZonedTime = Field(description="When it was measured: ISO 8601 with a zone.")
-    value: float = Field(
+    value: Number = Field(
         description="Glucose in the stated unit: 20 to 600 mg/dL, or 1.2 to 33.3 mmol/L."
     )
 
@@ -104,7 +104,7 @@ class History(Request):
     now: ZonedTime | None = Field(
         None, description="The present: ISO 8601 with a zone. Absent: the server's clock."
     )
-    horizon_min: int = Field(
+    horizon_min: Whole = Field(
         240,
         ge=STEP_MIN,
         le=HORIZON_MAX_MIN,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from hybridtwin.events import Activity, Condition, Dose, Glucagon, Meal, Profile
+from hybridtwin.events import Activity, Condition, Dose, Glucagon, Meal, Profile, Whole
 from hybridtwin.forecast import ForecastReport
 from hybridtwin.plan import HORIZON_MAX_MIN, Plan
 from hybridtwin.units import STEP_MIN, GlucoseUnit
@@ -155,7 +155,7 @@ class ForecastQuestion(Request):
     plan: Plan = Field(
         default_factory=Plan, description="What will be done from now on; as usual if absent."
     )
-    horizon_min: int = Field(
+    horizon_min: Whole = Field(
         240, ge=STEP_MIN, le=HORIZON_MAX_MIN, description="How far to look ahead, in minutes."
     )
 
@@ -167,7 +167,7 @@ class ScenarioQuestion(Request):
     plans: list[Plan] = Field(
         min_length=2, max_length=MAX_PLANS, description="Two to eight plans with different names."
     )
-    horizon_min: int = Field(
+    horizon_min: Whole = Field(
         240, ge=STEP_MIN, le=HORIZON_MAX_MIN, description="How far to look ahead, in minutes."
     )
 
