@@ -270,6 +270,10 @@ def test_a_kept_comparison_is_the_patient_s(sqlite_site):
     owner.post(f"/v1/patients/{known_by}/shares", subject=carer.subject, scopes=["read"], **times)
     shown = carer.ask("GET", kept)
     assert "A snack" in shown.text
+    to_page = f'patients/{known_by}">'
+    assert to_page not in shown.text
+    assert to_page in doctor.ask("GET", kept).text
+    assert to_page in doctor.ask("GET", where).text
     assert "/drop" not in shown.text
     assert carer.ask("GET", where).status_code == 403, "reading is not asking"
     other, _ = _patient(sqlite_site)
