@@ -203,36 +203,38 @@ def _rows(page):
     return found
 
 
-def test_the_bench_says_what_the_service_answers(sqlite_site, patient):
-    known_by, owner = patient
-    doctor = sqlite_site.clinician()
-    soon = datetime.now(ZoneInfo(ZONE)) + timedelta(minutes=40)
-    soon = soon.replace(minute=soon.minute // 15 * 15, second=0, microsecond=0)
-    clock = f"{soon:%H:%M}"
-    page = _bench(
-        doctor, known_by, usual_meal1_g=60, usual_meal1_at=clock, if_bolus1_u=5, if_bolus1_at=clock
-    )
-    meals = [{"time": soon.isoformat(), "carbs_g": 60}]
-    dose = {"time": soon.isoformat(), "dose_u": 5}
-    plans = [{"name": "a", "meals": meals}, {"name": "b", "meals": meals, "insulin": [dose]}]
-    answer = owner.post(
-        f"/v1/patients/{known_by}/scenario",
-        units={"glucose": "mg/dL"},
-        plans=plans,
-        horizon_min=360,
-    )
+def _differences(answer):
+    """Of the service's answer, as `_rows` has them."""
     (difference,) = answer["differences"]
-    expected = {
+    return {
         f"{datetime.fromisoformat(time):%H:%M}": [
             difference["quantiles"][difference["levels"].index(level)][index]
             for level in (0.5, 0.05, 0.95)
         ]
         for index, time in enumerate(answer["forecasts"][0]["times"])
     }
-    rows = _rows(page)
+
+
+def test_the_bench_says_what_the_service_answers(sqlite_site, patient):
+    known_by, owner = patient
+    doctor = sqlite_site.clinician()
+    soon = datetime.now(ZoneInfo(ZONE)) + timedelta(minutes=40)
+    soon = soon.replace(minute=soon.minute // 15 * 15, second=0, microsecond=0)
+    clock = f"{soon:%H:%M}"
+    meals = [{"time": soon.isoformat(), "carbs_g": 60}]
+    dose = {"time": soon.isoformat(), "dose_u": 5}
+    plans = [{"name": "a", "meals": meals}, {"name": "b", "meals": meals, "insulin": [dose]}]
+    asked = {"units": {"glucose": "mg/dL"}, "plans": plans, "horizon_min": 360}
+    where = f"/v1/patients/{known_by}/scenario"
+    before = _differences(owner.post(where, **asked))
+    typed = {"usual_meal1_g": 60, "usual_meal1_at": clock, "if_bolus1_u": 5, "if_bolus1_at": clock}
+    rows = _rows(_bench(doctor, known_by, **typed))
+    after = _differences(owner.post(where, **asked))  # the twin may have learnt meanwhile
     assert len(rows) >= 11
-    for time, found in rows.items():
-        assert found == pytest.approx(expected[time], abs=1), time
+    assert any(
+        all(found == pytest.approx(expected[time], abs=1) for time, found in rows.items())
+        for expected in (before, after)
+    )
     assert min(low for _, low, _ in rows.values()) < -20
 
 
