@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from hybridtwin.errors import TwinError
 from hybridtwin.panel import for_each
 from hybridtwin.record import Record
-from hybridtwin.review.night import NIGHT_END_H
+from hybridtwin.review.night import NIGHT_END_H, in_reach
 from hybridtwin.review.review import NightReview, NightRisk, refusal, review_night
 from hybridtwin.twin import Twin
 from serving import clock
@@ -109,11 +109,13 @@ def start_evenings(store: Store, settings: Settings, stopping: Event) -> None:
 
 
 def review(work: "Work") -> Iterator[None]:
-    """The coming night of a clinic's patients who consent to care: of all, or of those due."""
-    evening = work.settings.evening
-    people = _in_order(work)
+    """The coming night of a clinic's patients who consent to care: of all, or of those due.
+
+    Where it is day, a patient is left as they are.
+    """
+    evening, now = work.settings.evening, clock.now()
+    people = [one for one in _in_order(work) if _in_reach(one, now)]
     if work.job.actor == ACTOR and evening:
-        now = clock.now()
         people = [one for one in people if _is_due(one, evening, now)]
     with work.store.database.reading() as session:
         total = patients.count(session, str(work.job.clinic))
@@ -288,4 +290,10 @@ def _put(
 
 
 def _is_due(one: Summary, evening: time, now: datetime) -> bool:
-    return is_due(one.profile["time_zone"], evening, now, one.times.get("night"))
+    due = is_due(one.profile["time_zone"], evening, now, one.times.get("night"))
+    return due and _in_reach(one, now)
+
+
+def _in_reach(one: Summary, now: datetime) -> bool:
+    """By day nothing can be said of the night; what was said of the last one would be gone."""
+    return in_reach(pd.Timestamp(now), one.profile["time_zone"])

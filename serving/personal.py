@@ -40,7 +40,7 @@ def record_and_twin(
         profile = patients.find(session, store.vault, patient).profile
         record = record_of(session, store.vault, patient, profile, begin, now)
         kept = issued.find(session, store.vault, patient, "twin", limit=1)
-        learnt = issued.find(session, store.vault, patient, "misses", now - CURRENT, limit=1)
+        learnt = issued.find(session, store.vault, patient, "misses", now - CURRENT, now, limit=1)
     own = personal_from_bytes(kept[0].content, population) if kept else None
     twin = own or population
     if learnt and learnt[0].model == model_of(twin):

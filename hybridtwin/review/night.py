@@ -18,6 +18,7 @@ from hybridtwin.output_statistics import of_history
 from hybridtwin.physiology.covariates import beta_cells
 from hybridtwin.plan import HORIZON_MAX_MIN
 from hybridtwin.resampling import systematic
+from hybridtwin.trust import STALE_MIN
 from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN
 
@@ -104,6 +105,12 @@ def coming_night(now: pd.Timestamp, time_zone: str) -> tuple[pd.Timestamp, pd.Ti
     day = local.normalize() if night_runs else local.normalize() + pd.DateOffset(days=1)
     begin = max(local, day) if night_runs else day
     return begin, day + pd.DateOffset(hour=NIGHT_END_H)  # by the wall clock
+
+
+def in_reach(now: pd.Timestamp, time_zone: str) -> bool:
+    """Whether the coming night can be forecast to its end from any last reading not stale."""
+    _, end = coming_night(now, time_zone)
+    return bool(end - now <= pd.Timedelta(minutes=HORIZON_MAX_MIN - STALE_MIN))
 
 
 def forecast_night(twin: Twin, belief: Belief) -> Night:

@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from hybridtwin.forecast import EventProbabilities
+from hybridtwin.plan import HORIZON_MAX_MIN
 from hybridtwin.registry import load_twin
-from hybridtwin.review.night import as_likely, coming_night
+from hybridtwin.review.night import as_likely, coming_night, in_reach
 from hybridtwin.review.review import by_attention, review_night
+from hybridtwin.trust import STALE_MIN
 from tests.hybridtwin.people import history
 
 
@@ -43,6 +45,19 @@ def test_a_patient_without_a_forecast_is_listed_first_and_never_as_safe() -> Non
     assert fine.risk.begin is not None
     assert fine.risk.end is not None
     assert fine.risk.begin <= fine.risk.nadir.time <= fine.risk.end
+
+
+@pytest.mark.parametrize(
+    ("now", "reached"),
+    [("12:00", False), ("18:59", False), ("19:00", True), ("23:30", True), ("05:00", True)],
+)
+def test_a_night_in_reach_is_not_refused_for_the_hour(now: str, reached: bool) -> None:
+    """Not even with a last reading that is almost stale."""
+    moment = pd.Timestamp(f"2026-03-02T{now}+01:00")
+    assert in_reach(moment, "Europe/Madrid") == reached
+    _, end = coming_night(moment, "Europe/Madrid")
+    last = moment - pd.Timedelta(minutes=STALE_MIN)
+    assert (end - last <= pd.Timedelta(minutes=HORIZON_MAX_MIN)) == reached
 
 
 def test_noon_is_too_early_to_review_the_night() -> None:

@@ -18,7 +18,7 @@ from serving.store.database import open_database
 from serving.store.vault import Vault
 from serving.v1.belief import report_of
 from serving.v1.store import Store
-from tests.serving.v1.site import Person, Site, another, batch, readings
+from tests.serving.v1.site import Person, Site, another, batch, evening_zone, readings
 
 PATIENCE_S = 120
 SAME = 1e-5
@@ -70,6 +70,8 @@ def test_each_answers_as_one_process_does(hosts, store, fitted):
     path, person = first.patient()
     patient = uuid.UUID(path.rsplit("/", 1)[1])
     person.post(f"{path}/observations", **batch(72 if fitted else 24))
+    while not person.get(f"{path}/beliefs")["beliefs"]:  # then it is learnt what was missed too
+        time.sleep(0.2)
     if fitted:
         job = person.post(f"{path}/personalise")["id"]
         assert finished(at(second, person), job)["state"] == "done"
@@ -111,7 +113,8 @@ def test_news_reach_a_reader_at_the_other(hosts):
 def test_a_review_is_done_once(hosts):
     first, second = hosts
     clinic = f"ward-{uuid.uuid4().hex[:8]}"
-    ward = [first.patient(clinic=clinic) for _ in range(4)]
+    zone = {"time_zone": evening_zone()}
+    ward = [first.patient(clinic=clinic, profile=zone) for _ in range(4)]
     for path, person in ward:
         person.put(f"{path}/consents/care", version="1")
         person.post(f"{path}/observations", **batch(6))

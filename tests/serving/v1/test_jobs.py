@@ -4,7 +4,6 @@ import base64
 import json
 import time
 import uuid
-from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -16,7 +15,7 @@ from hybridtwin.events import GlucoseReading, Profile
 from hybridtwin.record import from_events
 from hybridtwin.registry import load_twin
 from serving.client import Client, ServiceError
-from tests.serving.v1.site import Site, batch, readings
+from tests.serving.v1.site import Site, batch, evening_zone, readings
 
 PATIENCE_S = 180
 
@@ -134,20 +133,11 @@ def test_a_patient_without_readings_cannot_be_fitted(any_site, ann):
     assert (done.state, done.problem) == ("failed", "insufficient-history")
 
 
-def _where_it_is_evening():
-    """A zone whose wall clocks show 21 h, when nights are reviewed."""
-    ahead_h = 21 - datetime.now(UTC).hour
-    ahead_h -= 24 if ahead_h > 12 else 0
-    return f"Etc/GMT{-ahead_h:+d}" if ahead_h else "UTC"  # its signs are the other way round
-
-
 def test_the_night_of_a_clinic_is_reviewed_of_those_who_agree(any_site):
     clinic = f"ward-{uuid.uuid4().hex[:8]}"
     agreeing = []
     for number in range(3):
-        path, person = any_site.patient(
-            clinic=clinic, profile={"time_zone": _where_it_is_evening()}
-        )
+        path, person = any_site.patient(clinic=clinic, profile={"time_zone": evening_zone()})
         person.post(f"{path}/observations", **batch(6))
         if number:
             person.put(f"{path}/consents/care", version="1")

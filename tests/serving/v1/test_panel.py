@@ -3,11 +3,10 @@
 import re
 import time
 import uuid
-from datetime import UTC, datetime
 
 import pytest
 
-from tests.serving.v1.site import batch
+from tests.serving.v1.site import batch, evening_zone
 
 PATIENCE_S = 90
 
@@ -24,12 +23,6 @@ def _shown(doctor, patient):
     return found[1], re.sub(r"<[^>]+>|\s+", " ", row)
 
 
-def _where_it_is_evening():
-    """A zone whose clock shows nine in the evening or a little later."""
-    ahead_h = (21 - datetime.now(UTC).hour + 11) % 24 - 11
-    return f"Etc/GMT{-ahead_h:+d}"  # POSIX counts to the west
-
-
 def _eventually(look):
     deadline = time.monotonic() + PATIENCE_S
     while not (found := look()):
@@ -42,7 +35,7 @@ def test_a_review_fills_the_panel_and_nobody_is_safe_for_want_of_data(sqlite_sit
     clinic = f"ward-{uuid.uuid4().hex[:8]}"
     people = {}
     for name, hours in (("Ann", 6), ("Silent", 0)):
-        profile = {"time_zone": _where_it_is_evening()}
+        profile = {"time_zone": evening_zone()}
         path, person = sqlite_site.patient(name=name, clinic=clinic, profile=profile)
         person.put(f"{path}/consents/care", version="1")
         if hours:
