@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from hybridtwin import commands, importers, look_back, replay
+from hybridtwin import commands, importers, look_back, nightly, replay
 from hybridtwin.errors import TwinError
 from hybridtwin.record import Provenance
 from hybridtwin.record_files import save_record
@@ -84,6 +84,7 @@ def import_(
 
 
 commands.register(app)
+nightly.register(app)
 replay.register(app)
 look_back.register(app)
 

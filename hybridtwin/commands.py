@@ -1,9 +1,5 @@
-"""The commands of everybody: forecast, scenario, nightly, clinic, body."""
+"""The commands of everybody: forecast, scenario, clinic, body."""
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,26 +7,18 @@ import pandas as pd
 import typer
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.progress import track
 
 from hybridtwin import tables
 from hybridtwin.ask import AS_USUAL, read_person, read_plan, read_time
 from hybridtwin.assimilation.hindcasts import kept_current
 from hybridtwin.belief import Belief
-from hybridtwin.config import read_config
-from hybridtwin.dynamics import walk
-from hybridtwin.errors import ModelError, RecordError, TwinError
+from hybridtwin.errors import TwinError
 from hybridtwin.forecast import ForecastReport
-from hybridtwin.native import native_walk
-from hybridtwin.panel import for_each
 from hybridtwin.physiology import describe
 from hybridtwin.plots import comparison_chart, fan_chart
 from hybridtwin.record import Record
-from hybridtwin.record_files import load_record, record_folders, save_record
+from hybridtwin.record_files import save_record
 from hybridtwin.registry import load_twin
-from hybridtwin.review.kept import Kept
-from hybridtwin.review.review import NightReview, NightRisk, by_attention, refusal, review_night
-from hybridtwin.review.settings import ReviewSettings
 from hybridtwin.scenario import compare
 from hybridtwin.twin import Twin
 from hybridtwin.units import GlucoseUnit
@@ -39,9 +27,7 @@ from hybridtwin.virtual.clinic import clinic as virtual_clinic
 from hybridtwin.virtual.life import TIME_ZONE as CLINIC_TIME_ZONE
 
 RECORDS_FOLDER = "records"
-_CLOCK = "%a %d %b %H:%M"
-_MANY = 50
-"""So many people are worth the seconds that machine code takes to be made."""
+CLOCK = "%a %d %b %H:%M"
 
 Source = Annotated[
     Path,
@@ -94,9 +80,6 @@ def register(app: typer.Typer) -> None:
         epilog="Example: hybridtwin scenario demo/records --participant virtual-adult-04 "
         "--plan 'bolus 3 now' --plan 'bolus 3 now; carbs 40 at +15min' --png plans.png"
     )(scenario)
-    app.command(
-        epilog="Example: hybridtwin nightly demo/records --twins demo/twins --csv tonight.csv"
-    )(nightly)
     app.command(epilog="Example: hybridtwin clinic --out demo")(clinic)
     app.command(epilog="Example: hybridtwin body --out BODY.md")(body)
 
@@ -159,85 +142,6 @@ def scenario(
         draw(png, comparison_chart(found, record, unit))
 
 
-def nightly(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Holds the records.")],
-    twins: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Personal twins, DIR/PARTICIPANT each; who has none gets --model's.",
-        ),
-    ] = None,
-    model: Model = None,
-    now: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="The evening, ISO 8601 with a zone. Without it, the newest reading of all.",
-        ),
-    ] = None,
-    unit: Unit = "mg/dL",
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings, such as configs/review.yaml.")
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Keep every finished patient here; asked again, only the others are reviewed.",
-        ),
-    ] = None,
-    json_file: Json = None,
-    csv_file: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Write the list here, as CSV.")
-    ] = None,
-) -> None:
-    """List tonight's risk of a low (00:00 to 06:00), those first who need attention."""
-    if twins is not None and not twins.is_dir():
-        raise ModelError.of(
-            str(twins),
-            "is no folder of twins",
-            "Make them with: hybridtwin personalise --records DIR --out DIR",
-        )
-    settings = ReviewSettings() if config is None else read_config(config, ReviewSettings)
-    records, reviews = _read_all(record_folders(folder))
-    evening = read_time(now, "--now") if now else _newest(records)
-    population = load_twin(model)
-    kept = resume and Kept(resume, evening, population.config.version, settings)
-    finished = kept.reviews() if kept else {}
-    reviews += [finished[name] for one in records if (name := one.profile.participant) in finished]
-    records = [record for record in records if record.profile.participant not in finished]
-    steps = native_walk() if len(records) >= _MANY else walk
-    progress = Console(stderr=True)
-
-    def known() -> Iterator[tuple[Record, Twin]]:
-        for record in records:
-            try:
-                twin = replace(_twin_of(record, population, twins), walk=steps)
-            except ModelError as error:
-                reviews.append(refusal(record.profile.participant, str(error)))
-            else:
-                yield record, twin
-
-    for _, review in track(
-        for_each(partial(_review, evening=evening, settings=settings), known()),
-        "Forecasting",
-        total=len(records),
-        console=progress,
-        transient=True,
-        disable=not progress.is_terminal,
-    ):
-        reviews.append(review)
-        if kept:
-            kept.add(review)
-    risks = [review.risk.in_unit(unit) for review in by_attention(reviews)]
-    _say_night(risks, evening, now, unit)
-    lines = [risk.model_dump(mode="json") for risk in risks]
-    content = {"now": evening.isoformat(), "unit": unit, "participants": lines}
-    write(json_file, json.dumps(content, indent=2))
-    write(csv_file, tables.night_csv(risks, unit))
-
-
 def clinic(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The records go to DIR/records, a folder each.")
@@ -264,7 +168,7 @@ def clinic(
         save_record(person.record, home)
     recipe = Recipe(end=until.to_pydatetime(), count=count, days=days, seed=seed)
     write(out / RECIPE_FILE, recipe.model_dump_json(indent=2))
-    said = f"{count} records in {home}, up to {until:{_CLOCK} %Z}"
+    said = f"{count} records in {home}, up to {until:{CLOCK} %Z}"
     console.print(said, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -283,8 +187,8 @@ def _say_start(console: Console, report: ForecastReport, now: str | None) -> Non
     said = "as asked" if now else "the last reading's time; --now changes it"
     read = f"{tables.glucose(report.last_reading, report.unit)} {report.unit}"
     console.print(
-        f"{report.participant}: {read} at {report.last_reading_time:{_CLOCK} %Z}.\n"
-        f"Now: {report.issued:{_CLOCK} %Z} ({said}).",
+        f"{report.participant}: {read} at {report.last_reading_time:{CLOCK} %Z}.\n"
+        f"Now: {report.issued:{CLOCK} %Z} ({said}).",
         highlight=False,
         markup=False,
         soft_wrap=True,
@@ -297,61 +201,11 @@ def _say_trust(console: Console, report: ForecastReport) -> None:
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def _say_night(
-    risks: Sequence[NightRisk], evening: pd.Timestamp, now: str | None, unit: GlucoseUnit
-) -> None:
-    refused = [risk for risk in risks if risk.status == "refused"]
-    said = "as asked" if now else "the newest reading of all; --now changes it"
-    lines = [f"Now: {evening:{_CLOCK} %Z} ({said})."]
-    if refused:
-        lines.append(
-            f"No forecast for {len(refused)} of {len(risks)}, which does not mean that they are "
-            "safe:"
-        )
-        lines += [f"  {risk.participant}: {risk.reason}" for risk in refused]
-    console = Console()
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-    console.print(tables.night(risks, unit))
-    suggested = tables.suggestions(risks, unit)
-    if suggested.row_count:
-        console.print(suggested)
-
-
-def _read_all(homes: Sequence[Path]) -> tuple[list[Record], list[NightReview]]:
-    """The readable records, and a refusal for each of the others."""
-    records, refused = [], []
-    for home in homes:
-        try:
-            records.append(load_record(home))
-        except RecordError as error:
-            refused.append(refusal(home.name, str(error)))
-    return records, refused
-
-
-def _newest(records: Sequence[Record]) -> pd.Timestamp:
-    times = [record.glucose["time"].iloc[-1] for record in records if len(record.glucose)]
-    return max(times, default=pd.Timestamp.now("UTC"))
-
-
-def _twin_of(record: Record, population: Twin, twins: Path | None) -> Twin:
-    own = None if twins is None else twins / record.profile.participant
-    return load_twin(own) if own is not None and own.is_dir() else population
-
-
 def _believe(twin: Twin, record: Record, now: str | None) -> tuple[Twin, Belief]:
     """The twin as its person's days until now have it, and what it holds true."""
     moment = read_time(now, "--now") if now else None
     twin = kept_current(twin, record if moment is None else record.before(moment))
     return twin, twin.believe(record, moment)
-
-
-def _review(
-    known: tuple[Record, Twin], evening: pd.Timestamp, settings: ReviewSettings
-) -> NightReview:
-    record, twin = known
-    if settings.keep_current:
-        twin = kept_current(twin, record.before(evening))
-    return review_night(twin, record, evening, settings)
 
 
 def write(path: Path | None, text: str) -> None:

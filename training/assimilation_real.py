@@ -17,9 +17,11 @@ from torch import Tensor
 from hybridtwin.assimilation.settings import MissesSettings
 from hybridtwin.neural.spread import LEVELS
 from hybridtwin.record import Record
-from training.forecasters import Twins, current, population
+from training.forecasters import population
+from training.kept_current import current
 from training.metrics import ALL, MEAN, rows
 from training.scoring import Results, in_order, predictions, rmse_figure, scorable
+from training.twins import Twins
 from training.unseen import FoldsProtocol, each_fold
 from training.windows import Prediction, Windows, split_by_time
 

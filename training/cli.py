@@ -144,8 +144,8 @@ def evaluate(
     from rich.progress import Progress
 
     from training import evaluate as run
-    from training.forecasters import load_twins
     from training.personalise import PersonalSettings
+    from training.twins import load_twins
 
     chosen = read_config(protocol, run.Protocol).root
     loaded = [load_record(home) for folder in records or [] for home in record_folders(folder)]

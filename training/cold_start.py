@@ -18,8 +18,10 @@ from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.record import Record
 from hybridtwin.units import steps
 from training.features import HISTORY_MIN
-from training.forecasters import HISTORY_DAYS, Twins, current, personal
+from training.forecasters import HISTORY_DAYS, personal
+from training.kept_current import current
 from training.scoring import Results, in_order, predictions, rmse_figure, scorable, score
+from training.twins import Twins
 from training.unseen import FoldsProtocol, each_fold
 from training.windows import (
     FitFunction,

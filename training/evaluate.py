@@ -21,7 +21,6 @@ from training.assimilation_real import RealProtocol, evaluate_real
 from training.assimilation_virtual import VirtualProtocol, evaluate_virtual
 from training.cause import CauseProtocol, evaluate_cause
 from training.cold_start import ColdStartProtocol, evaluate_cold_start
-from training.forecasters import Twins
 from training.metrics import MEAN
 from training.missing import MissingProtocol, evaluate_missing
 from training.night import NightProtocol, evaluate_night
@@ -31,6 +30,7 @@ from training.review_suggestions import ReviewSuggestionsProtocol, evaluate_sugg
 from training.scoring import Results, WindowsProtocol, evaluate_windows
 from training.sensor_faults import SensorFaultsProtocol, evaluate_sensor_faults
 from training.tracking import code_version, experiment
+from training.twins import Twins
 from training.unseen import UnseenProtocol, evaluate_unseen
 
 EXPERIMENT: Final = "evaluate"

@@ -3,29 +3,21 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import count, takewhile
-from pathlib import Path
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from hybridtwin.assimilation.hindcasts import missed
-from hybridtwin.assimilation.misses import Misses, nothing_missed
-from hybridtwin.assimilation.settings import MissesSettings
 from hybridtwin.climatology import CLIMATOLOGY, CLIMATOLOGY_DAYS, climatology
 from hybridtwin.dynamics import Acting, Person, State
-from hybridtwin.errors import ModelError
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.history import HISTORY_STEPS, History, join
 from hybridtwin.hybrid import HybridModel, People, Present, usual_basal_u_min
 from hybridtwin.inputs import as_usual
-from hybridtwin.native import native_walk
 from hybridtwin.neural.residual import ResidualWeights
 from hybridtwin.neural.spread import LEVELS
 from hybridtwin.output_statistics import Correction
 from hybridtwin.physiology.parameters import NAMES
-from hybridtwin.registry import load_twin
 from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN, steps
 from training.batch import Participants
@@ -41,66 +33,6 @@ Begin = Callable[[HybridModel, History, People, Tensor], tuple[Present, Tensor]]
 """From B histories, people and whose each history is to presents and pump basal (B,) in U/min."""
 
 
-@dataclass(frozen=True)
-class Twins:
-    """The twins that an evaluation scores.
-
-    Attributes:
-        population: The population twin.
-        settings: How it is fitted to people.
-        of_folds: For each fold of people, a population twin that has not seen them.
-    """
-
-    population: Twin
-    settings: PersonalSettings
-    of_folds: Sequence[Twin] = ()
-
-    def fits(self, names: Sequence[str]) -> dict[str, FitFunction]:
-        """Some of `TWINS`, by name."""
-        return {name: TWINS[name](self.population, self.settings) for name in names}
-
-    def of_fold(self, number: int, people: Sequence[str]) -> Twin:
-        """The twin that has not seen these people of a fold.
-
-        Raises:
-            ModelError: There is none, or it has seen one of them.
-        """
-        where = f"fold {number}"
-        if number >= len(self.of_folds):
-            raise ModelError.of(
-                where,
-                "there is no twin that was trained without its people",
-                "Train one per fold with hybridtwin train --data.fold, see "
-                "configs/protocols/unseen.yaml, and name their folder by --fold-models.",
-            )
-        twin = self.of_folds[number]
-        seen = sorted(set(people) & set(twin.config.learnt_from))
-        if seen:
-            what = f"its twin has learnt from {seen[0]}, who is scored there"
-            raise ModelError.of(
-                where, what, "Train it on the same records, with that fold left out."
-            )
-        return twin
-
-
-def load_twins(source: str | None, of_folds: Path | None, settings: PersonalSettings) -> Twins:
-    """The twins to score, as machine code where a compiler is at hand.
-
-    Args:
-        source: Of the population twin, see `hybridtwin.registry.load_twin`.
-        of_folds: A folder of twins, one per fold of people: fold-0, fold-1, ...; None if not asked.
-        settings: How the twin is fitted to people.
-
-    Raises:
-        ModelError: A twin cannot be read.
-    """
-    walk = native_walk()
-    numbered = (of_folds / f"fold-{number}" for number in count()) if of_folds else ()
-    folders = takewhile(Path.is_dir, numbered)
-    population, *others = (replace(load_twin(each), walk=walk) for each in (source, *folders))
-    return Twins(population, settings, others)
-
-
 def population(twin: Twin, days: int = CLIMATOLOGY_DAYS) -> FitFunction:
     """The twin as it is, for whomever.
 
@@ -108,7 +40,7 @@ def population(twin: Twin, days: int = CLIMATOLOGY_DAYS) -> FitFunction:
         twin: Of whom.
         days: How much of a person's past it may look at beside the history.
     """
-    return lambda _: lambda windows: _predict(twin, _same(twin, windows), windows, as_it_is, days)
+    return lambda _: lambda windows: predict(twin, same(twin, windows), windows, as_it_is, days)
 
 
 def personal(twin: Twin, settings: PersonalSettings, days: int = CLIMATOLOGY_DAYS) -> FitFunction:
@@ -123,11 +55,11 @@ def personal(twin: Twin, settings: PersonalSettings, days: int = CLIMATOLOGY_DAY
     def fit(learn: Windows) -> Forecaster:
         own = fitted(twin, settings, learn)
 
-        def predict(windows: Windows) -> Prediction:
+        def said(windows: Windows) -> Prediction:
             persons = [own.get(name, twin).person for name in windows.participants]
-            return _predict(twin, persons, windows, as_it_is, days)
+            return predict(twin, persons, windows, as_it_is, days)
 
-        return predict
+        return said
 
     return fit
 
@@ -147,47 +79,6 @@ def fitted(twin: Twin, settings: PersonalSettings, learn: Windows) -> dict[str, 
     return {fit.participant: fit.twin for fit in fit_people(twin, participants, settings)}
 
 
-def current(twin: Twin, settings: MissesSettings, days: int = CLIMATOLOGY_DAYS) -> FitFunction:
-    """The twin as it is, with what its forecasts of each person missed before the window's day.
-
-    Args:
-        twin: Of whom.
-        settings: How misses are learnt.
-        days: See `population`.
-    """
-
-    def predict(windows: Windows) -> Prediction:
-        persons = _same(twin, windows)
-        own = replace(twin, misses=misses_of(twin, persons, windows, settings))
-        return _predict(own, persons, windows, as_it_is, days)
-
-    return lambda _: predict
-
-
-def misses_of(
-    twin: Twin, persons: Sequence[People], windows: Windows, settings: MissesSettings
-) -> Misses:
-    """Of each window (W,): what was missed when its day began, as a service learns it once a day.
-
-    Args:
-        twin: Who forecasts.
-        persons: One row for each person of the windows.
-        windows: From where.
-        settings: How it is learnt.
-    """
-    found = nothing_missed(len(windows))
-    for person, timeline in enumerate(windows.timelines):
-        at = windows.of(person)
-        if not len(at):
-            continue
-        days, row = (windows.anchor[at] // _DAY).unique(return_inverse=True)
-        name = windows.participants[person]
-        learnt = missed(twin, timeline, persons[person], name, days * _DAY, settings).rows(row)
-        found.coefficients_mg_dl[at] = learnt.coefficients_mg_dl
-        found.widening[at] = learnt.widening
-    return found
-
-
 def body_only(twin: Twin) -> FitFunction:
     """The twin without the network's flux; the encoder still says where the body starts."""
 
@@ -200,22 +91,12 @@ def body_only(twin: Twin) -> FitFunction:
 def network_only(twin: Twin) -> FitFunction:
     """The twin whose body knows of no dose, meal or activity; the networks know of all."""
     plain = replace(twin, statistics=None)
-    return lambda _: lambda windows: _predict(plain, _same(twin, windows), windows, at_rest)
+    return lambda _: lambda windows: predict(plain, same(twin, windows), windows, at_rest)
 
 
 def uncorrected(twin: Twin) -> FitFunction:
     """The twin without its output statistics."""
     return population(replace(twin, statistics=None))
-
-
-TWINS: Final[dict[str, Callable[[Twin, PersonalSettings], FitFunction]]] = {
-    "twin": lambda twin, _: population(twin),
-    "twin-personal": personal,
-    "twin-current": lambda twin, _: current(twin, MissesSettings()),
-    "uncorrected": lambda twin, _: uncorrected(twin),
-    "body-only": lambda twin, _: body_only(twin),
-    "network-only": lambda twin, _: network_only(twin),
-}
 
 
 def as_it_is(
@@ -244,7 +125,8 @@ def everyone(persons: Sequence[People]) -> People:
     return People(*(torch.cat([getattr(one, f.name) for one in persons]) for f in fields(People)))
 
 
-def _same(twin: Twin, windows: Windows) -> list[People]:
+def same(twin: Twin, windows: Windows) -> list[People]:
+    """The twin's own person in everybody's place."""
     return [twin.person] * len(windows.participants)
 
 
@@ -305,7 +187,7 @@ def moments(
         yield Moments(at, history, people.rows(person), present, basal)
 
 
-def _predict(
+def predict(
     twin: Twin,
     persons: list[People],
     windows: Windows,

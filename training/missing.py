@@ -12,7 +12,6 @@ from pydantic import Field
 from rich.progress import Progress
 
 from hybridtwin.record import Record
-from training.forecasters import Twins
 from training.scoring import (
     Results,
     ScoringRule,
@@ -21,6 +20,7 @@ from training.scoring import (
     scorable,
     score,
 )
+from training.twins import Twins
 from training.windows import DRIVERS, split_by_time, withhold
 
 Driver = Literal["carbs", "insulin", "heart-rate"]

@@ -14,7 +14,6 @@ from hybridtwin.assimilation.settings import MissesSettings
 from hybridtwin.errors import HistoryError, Problem
 from hybridtwin.record import Record
 from training.event_scores import bins, event_rows
-from training.forecasters import Twins
 from training.metrics import ROW
 from training.night_models import (
     NIGHT_PEERS,
@@ -26,6 +25,7 @@ from training.night_models import (
 )
 from training.nights import LOWS, NightRule, Nights, NightSplit, split_nights
 from training.scoring import Results
+from training.twins import Twins
 
 
 class NightProtocol(NightRule):

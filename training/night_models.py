@@ -23,7 +23,8 @@ from hybridtwin.paths import correlation, paths, standard_noise, unexplained
 from hybridtwin.twin import MEMBERS, Twin, ensemble
 from hybridtwin.units import STEP_MIN, steps
 from training.features import Floats, tree_features
-from training.forecasters import fitted, misses_of, moments, usual_of
+from training.forecasters import fitted, moments, usual_of
+from training.kept_current import misses_of
 from training.nights import LOWS, NIGHT_MIN, Nights
 from training.personalise import PersonalSettings
 from training.windows import HELD_OUT, Mask, Windows

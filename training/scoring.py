@@ -14,9 +14,9 @@ from torch import Tensor
 
 from hybridtwin.errors import HistoryError, ModelError, Problem
 from hybridtwin.record import Record
-from training.forecasters import TWINS, Twins
 from training.metrics import MEAN, rows
 from training.peers import PEERS
+from training.twins import TWINS, Twins
 from training.windows import (
     FitFunction,
     Prediction,

@@ -26,9 +26,9 @@ from hybridtwin.units import steps
 from hybridtwin.virtual.faults import Fault, FaultKind
 from training.fault_alarms import AlarmRule, alarm_rates
 from training.faulted import Part, PartRule, draw, scored_parts, virtual_parts
-from training.forecasters import Twins
 from training.rates import Rate, rate_rows
 from training.scoring import Results
+from training.twins import Twins
 from training.windows import Mask
 
 WATCH: Final = "watch"

@@ -17,7 +17,7 @@ from hybridtwin.errors import HistoryError
 from hybridtwin.record import Record
 from hybridtwin.twin import Twin
 from training.folds import folds
-from training.forecasters import HISTORY_DAYS, Twins, population
+from training.forecasters import HISTORY_DAYS, population
 from training.scoring import (
     Results,
     ScoringRule,
@@ -27,6 +27,7 @@ from training.scoring import (
     scorable,
     score,
 )
+from training.twins import Twins
 from training.windows import Prediction, Split, Windows, split_by_time
 
 

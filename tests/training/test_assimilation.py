@@ -16,7 +16,8 @@ from hybridtwin.timeline import CHANNEL
 from training.assimilation_real import RealProtocol, ranks
 from training.assimilation_virtual import Followed, VirtualProtocol, living, metrics
 from training.evaluate import Protocol
-from training.forecasters import current, population
+from training.forecasters import population
+from training.kept_current import current
 from training.windows import Prediction, WindowRule, split_by_time
 
 DAYS, PEOPLE, MEMBERS, HOURS_BEFORE = 21, 4, 400, 12

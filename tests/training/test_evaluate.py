@@ -19,10 +19,10 @@ from training.evaluate import (
     summary,
     write_report,
 )
-from training.forecasters import Twins
 from training.metrics import ROW
 from training.personalise import PersonalSettings
 from training.scoring import WindowsProtocol, contest, scorable
+from training.twins import Twins
 from training.windows import Prediction, split_by_time
 
 ROOT = Path(__file__).parents[2]

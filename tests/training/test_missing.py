@@ -4,10 +4,10 @@ import pytest
 from rich.progress import Progress
 
 from hybridtwin.registry import load_twin
-from training.forecasters import Twins
 from training.metrics import MEAN
 from training.missing import MissingProtocol, evaluate_missing, named
 from training.personalise import PersonalSettings
+from training.twins import Twins
 
 
 def test_rows_say_what_was_withheld():

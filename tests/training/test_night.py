@@ -16,7 +16,6 @@ from hybridtwin.registry import load_twin
 from hybridtwin.review.review import review_night
 from hybridtwin.timeline import to_timeline
 from hybridtwin.twin import Twin
-from training.forecasters import Twins
 from training.metrics import ROW
 from training.night import NightProtocol, evaluate_night, night_contest
 from training.night_models import (
@@ -30,6 +29,7 @@ from training.night_models import (
 from training.nights import LOWS, NightRule, nearest, split_nights
 from training.nights import anchors as evening_anchors
 from training.personalise import PersonalSettings
+from training.twins import Twins
 from training.windows import Windows
 
 RULE = NightRule(learn_stride=6)

@@ -13,11 +13,11 @@ from hybridtwin.sensor_faults.settings import FaultSettings
 from hybridtwin.virtual.faults import FaultKind
 from training.fault_alarms import AS_IT_IS, IN_DOUBT, AlarmRule, alarm_rates
 from training.faulted import BEFORE_STEPS, PartRule, draw, scored_parts
-from training.forecasters import Twins
 from training.metrics import ALL, ROW
 from training.personalise import PersonalSettings
 from training.rates import Rate, rate_rows
 from training.sensor_faults import SensorFaultsProtocol, evaluate_sensor_faults
+from training.twins import Twins
 
 RULE = PartRule(folds=1, score_fold=0, virtual_people=0)
 

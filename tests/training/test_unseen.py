@@ -14,9 +14,9 @@ from hybridtwin.record import Provenance, Record
 from hybridtwin.registry import load_twin
 from training.cold_start import ColdStartProtocol, evaluate_cold_start, last_days
 from training.folds import folds
-from training.forecasters import Twins
 from training.metrics import MEAN
 from training.personalise import PersonalSettings
+from training.twins import Twins
 from training.unseen import UnseenProtocol, each_fold, evaluate_unseen
 from training.windows import WindowRule, split_by_time
 

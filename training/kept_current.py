@@ -1,0 +1,59 @@
+"""The twin that is kept current, as one of the models of an evaluation."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from hybridtwin.assimilation.hindcasts import missed
+from hybridtwin.assimilation.misses import Misses, nothing_missed
+from hybridtwin.assimilation.settings import MissesSettings
+from hybridtwin.climatology import CLIMATOLOGY_DAYS
+from hybridtwin.events import MINUTES_PER_DAY
+from hybridtwin.hybrid import People
+from hybridtwin.twin import Twin
+from hybridtwin.units import steps
+from training.forecasters import as_it_is, predict, same
+from training.windows import FitFunction, Prediction, Windows
+
+_DAY: Final = steps(MINUTES_PER_DAY)
+
+
+def current(twin: Twin, settings: MissesSettings, days: int = CLIMATOLOGY_DAYS) -> FitFunction:
+    """The twin as it is, with what its forecasts of each person missed before the window's day.
+
+    Args:
+        twin: Of whom.
+        settings: How misses are learnt.
+        days: See `population`.
+    """
+
+    def said(windows: Windows) -> Prediction:
+        persons = same(twin, windows)
+        own = replace(twin, misses=misses_of(twin, persons, windows, settings))
+        return predict(own, persons, windows, as_it_is, days)
+
+    return lambda _: said
+
+
+def misses_of(
+    twin: Twin, persons: Sequence[People], windows: Windows, settings: MissesSettings
+) -> Misses:
+    """Of each window (W,): what was missed when its day began, as a service learns it once a day.
+
+    Args:
+        twin: Who forecasts.
+        persons: One row for each person of the windows.
+        windows: From where.
+        settings: How it is learnt.
+    """
+    found = nothing_missed(len(windows))
+    for person, timeline in enumerate(windows.timelines):
+        at = windows.of(person)
+        if not len(at):
+            continue
+        days, row = (windows.anchor[at] // _DAY).unique(return_inverse=True)
+        name = windows.participants[person]
+        learnt = missed(twin, timeline, persons[person], name, days * _DAY, settings).rows(row)
+        found.coefficients_mg_dl[at] = learnt.coefficients_mg_dl
+        found.widening[at] = learnt.widening
+    return found
