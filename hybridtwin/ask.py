@@ -141,6 +141,7 @@ def _problems(where: str, error: ValidationError) -> list[Problem]:
 _WHEN = r" (?:(?P<now>now)|at (?P<clock>\d{1,2}:\d{2})|at \+ ?(?P<after>\d+) ?(?P<unit>min|h))"
 _NUMBER = r"\d+(?:\.\d+)?"
 _AMOUNT = rf" (?P<amount>{_NUMBER})"
+_NUMBERS = ("amount", "fat", "protein", "minutes")
 _COMPOSITION = rf"(?: fat (?P<fat>{_NUMBER})(?: ?g)?)?(?: protein (?P<protein>{_NUMBER})(?: ?g)?)?"
 _INTENSITY = r"(?: (?P<intensity>light|moderate|vigorous))?"
 _EFFORT = r"(?: (?P<kind>aerobic|anaerobic|mixed))?"
@@ -156,8 +157,8 @@ def _pen_basal(said: Parts, time: pd.Timestamp) -> Parts:
 
 
 def _pump_basal(said: Parts, time: pd.Timestamp) -> Parts:
-    minutes = float(said["minutes"])
-    dose_u = float(said["amount"]) * minutes / 60
+    minutes = said["minutes"]
+    dose_u = said["amount"] * minutes / 60
     return {"insulin": Dose(time=time, purpose="basal", dose_u=dose_u, duration_min=minutes)}
 
 
@@ -224,10 +225,17 @@ def _event(plan: str, part: str, now: pd.Timestamp, time_zone: str) -> Parts:
         said = form.fullmatch(part)
         if said:
             try:
-                return build(said.groupdict(), _instant(plan, said.groupdict(), now, time_zone))
+                read = said.groupdict()
+                return build(_with_numbers(read), _instant(plan, read, now, time_zone))
             except ValidationError as error:
                 raise PlanError(_problems(f"plan {plan!r}", error)) from error
     raise PlanError.of(f"plan {plan!r}", f"{part!r} is not understood", _EXAMPLES + ".")
+
+
+def _with_numbers(said: Parts) -> Parts:
+    """What was typed as a number is one."""
+    typed = {name: float(said[name]) for name in _NUMBERS if said.get(name)}
+    return said | {name: int(x) if x.is_integer() else x for name, x in typed.items()}
 
 
 def _instant(plan: str, said: Parts, now: pd.Timestamp, time_zone: str) -> pd.Timestamp:

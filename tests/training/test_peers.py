@@ -9,7 +9,7 @@ from hybridtwin.events import Profile
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin
 from hybridtwin.timeline import CHANNEL
-from training import forecasters
+from training import twins
 from training.features import linear_features, tree_features
 from training.peers import PEERS, persistence, ridge
 from training.personalise import PersonalSettings
@@ -22,7 +22,7 @@ def split(records) -> Split:
 
 
 SETTINGS = PersonalSettings(windows=8, rounds=1, horizon_min=30)
-TWINS = {name: make(load_twin(), SETTINGS) for name, make in forecasters.TWINS.items()}
+TWINS = {name: make(load_twin(), SETTINGS) for name, make in twins.TWINS.items()}
 MODELS = PEERS | TWINS
 
 

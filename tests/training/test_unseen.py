@@ -122,7 +122,7 @@ def test_a_cold_start_scores_the_same_windows_after_any_number_of_days(records, 
     rows = evaluate_cold_start(records, protocol, twins, SILENT).rows
     means = rows[(rows["participant"] == MEAN) & (rows["metric"] == "rmse")]
     assert set(means["split"]) == {"unseen after 0 days", "unseen after 2 days"}
-    assert set(means["model"]) == {"ridge", "twin-personal"}
+    assert set(means["model"]) == {"ridge", "twin-current", "twin-personal"}
     assert (means.groupby(["cohort", "horizon_min"])["windows"].nunique() == 1).all()
     # Ridge heeds a person's own days.
     values = means.set_index(["split", "model", "cohort", "horizon_min"])["value"]

@@ -142,7 +142,8 @@ def test_the_night_of_a_clinic_is_reviewed_of_those_who_agree(any_site):
         if number:
             person.put(f"{path}/consents/care", version="1")
             agreeing.append((path, person))
-    path, odd = any_site.patient(clinic=clinic, consents={"care": "1"})
+    profile = {"time_zone": evening_zone()}
+    path, odd = any_site.patient(clinic=clinic, profile=profile, consents={"care": "1"})
     impossible = [row | {"value": 20} for row in readings(0.5)]  # nobody's median
     odd.post(f"{path}/observations", **batch(glucose=impossible))
     doctor = any_site.clinician("dr-night", clinic)
