@@ -1,3 +1,4 @@
+import re
 import time
 from pathlib import Path
 
@@ -115,6 +116,15 @@ def test_text_stands_out_from_its_ground(page):
     found = page.execute_script(Path(__file__).with_name("contrast.js").read_text())
     assert len(found) > 30
     assert [entry for entry in found if entry["ratio"] < 4.5] == []
+
+
+def test_every_block_of_the_style_is_closed(client):
+    # A browser closes one at the end by itself: what follows then holds for some widths only.
+    depth = 0
+    for bracket in re.findall("[{}]", client.get("/static/style.css").text):
+        depth += 1 if bracket == "{" else -1
+        assert 0 <= depth <= 2
+    assert depth == 0
 
 
 def test_the_page_lets_nothing_in_from_elsewhere(client, tonight):
