@@ -149,11 +149,12 @@ def under_way(record: Record, time: pd.Timestamp) -> list[Condition]:
 def planned_basal_share(plans: Sequence[Plan], start: pd.Timestamp, steps: int) -> Tensor:
     """(H,) share, 0 to 1, of each step whose pump basal the plans state."""
     stated = [
-        {"time": pd.Timestamp(dose.time).tz_convert("UTC"), "duration_min": dose.duration_min}
+        ((pd.Timestamp(dose.time) - start) / pd.Timedelta(minutes=STEP_MIN), dose.duration_min)
         for dose in _on_grid((d for plan in plans for d in plan.insulin), start)
         if dose.purpose == "basal" and not dose.kind.acts_long
     ]
     minutes = np.zeros(steps, dtype=np.float32)
     if stated:
-        spread(pd.DataFrame(stated), "duration_min", start, minutes)
+        begin, duration_min = np.array(stated, dtype=float).T
+        spread(begin, duration_min / STEP_MIN, duration_min, minutes)
     return torch.from_numpy(minutes / STEP_MIN).clamp(max=1)

@@ -18,7 +18,7 @@ from hybridtwin.events import STATED_EXERTION, InsulinKind
 from hybridtwin.physiology.gut import pathways
 from hybridtwin.physiology.insulin import ENTRIES
 from hybridtwin.record import Record
-from hybridtwin.stepwise import cover, mean_level, spread
+from hybridtwin.stepwise import Steps, cover, mean_level, spread, steps_from
 from hybridtwin.units import STEP_MIN
 
 BOLUS: Final = ("bolus_u", "monomer_u", "regular_u")
@@ -165,19 +165,22 @@ def _put_insulin(
     rows = record.insulin
     if rows.empty:
         return
-    long = rows["kind"].isin(_LONG_KINDS)
-    from_pump = (rows["purpose"] == "basal") & ~long
-    pump, injected = rows[from_pump], rows[long]
-    spread(pump, "dose_u", start, values[:, CHANNEL["basal_u"]])
-    for kind in rows["kind"][~from_pump].unique():
-        doses = rows[~from_pump & (rows["kind"] == kind)]
+    begin, length, dose_u = (
+        steps_from(start, rows["time"]),
+        _lengths(rows),
+        _numbers(rows, "dose_u"),
+    )
+    kinds = rows["kind"].to_numpy(dtype=object)
+    long = np.isin(kinds, _LONG_KINDS)
+    pump = (rows["purpose"].to_numpy(dtype=object) == "basal") & ~long
+    spread(begin[pump], length[pump], dose_u[pump], values[:, CHANNEL["basal_u"]])
+    for kind in pd.unique(kinds[~pump]):
+        here = ~pump & (kinds == kind)
         for name, share in ENTRIES[InsulinKind(kind)].items():
-            part = doses.assign(dose_u=share * doses["dose_u"])
-            spread(part, "dose_u", start, values[:, CHANNEL[name]])
+            spread(begin[here], length[here], share * dose_u[here], values[:, CHANNEL[name]])
     covered = np.zeros(len(values), dtype=bool)
-    pump_ends = pump["time"] + pd.to_timedelta(pump["duration_min"], unit="min")
-    cover(pump["time"], pump_ends, start, covered)
-    cover(injected["time"], injected["time"] + LONG_ACTING_COVERS, start, covered)
+    cover(begin[pump], begin[pump] + length[pump], covered)
+    cover(begin[long], begin[long] + LONG_ACTING_COVERS / _STEP, covered)
     known[:, _columns("basal_u", *LONG_ACTING)] = covered[:, None]
 
 
@@ -186,94 +189,110 @@ def _put_meals(
 ) -> None:
     logged = _logged(record, "meals", start, len(values))
     known[:, _columns(*CARBS, "fat_g", "protein_g", "alcohol_g")] = logged[:, None]
-    if record.meals.empty:
+    rows = record.meals
+    if rows.empty:
         return
-    rows = record.meals.assign(duration_min=0.0)
-    carbs, fat, protein, fibre, index = (
-        rows[name].to_numpy(dtype=float)
-        for name in ("carbs_g", "fat_g", "protein_g", "fibre_g", "glycaemic_index")
+    begin, at_once = steps_from(start, rows["time"]), np.zeros(len(rows))
+    eaten = {
+        name: _numbers(rows, name)
+        for name in ("carbs_g", "fat_g", "protein_g", "fibre_g", "glycaemic_index", "alcohol_g")
+    }
+    parts = pathways(
+        eaten["carbs_g"],
+        eaten["fat_g"],
+        eaten["protein_g"],
+        eaten["fibre_g"],
+        eaten["glycaemic_index"],
+        rows["liquid"].to_numpy(dtype=bool),
     )
-    parts = pathways(carbs, fat, protein, fibre, index, rows["liquid"].to_numpy(dtype=bool))
     for name, part in zip(CARBS, parts, strict=True):
-        spread(rows.assign(part=part), "part", start, values[:, CHANNEL[name]])
-    for column in ("fat_g", "protein_g", "alcohol_g"):
-        spread(rows[rows[column].notna()], column, start, values[:, CHANNEL[column]])
+        spread(begin, at_once, part, values[:, CHANNEL[name]])
+    for name in ("fat_g", "protein_g", "alcohol_g"):
+        said = ~np.isnan(eaten[name])
+        spread(begin[said], at_once[said], eaten[name][said], values[:, CHANNEL[name]])
     # Who says nothing of alcohol had none; who says nothing of fat or protein does not know.
-    for column in ("fat_g", "protein_g"):
-        silent = ((rows["time"][rows[column].isna()] - start) // _STEP).to_numpy()
+    for name in ("fat_g", "protein_g"):
+        silent = np.floor(begin[np.isnan(eaten[name])]).astype(int)
         silent = silent[(silent >= 0) & (silent < len(values))]
-        known[silent, CHANNEL[column]] = False
+        known[silent, CHANNEL[name]] = False
 
 
 def _put_glucagon(
     record: Record, start: pd.Timestamp, values: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> None:
     known[:, CHANNEL["glucagon_ug"]] = True  # rare, and nobody forgets it
-    if record.glucagon.empty:
+    rows = record.glucagon
+    if rows.empty:
         return
-    rows = record.glucagon.assign(duration_min=0.0)
-    spread(rows, "dose_ug", start, values[:, CHANNEL["glucagon_ug"]])
+    dose_ug = _numbers(rows, "dose_ug")
+    begin, target = steps_from(start, rows["time"]), values[:, CHANNEL["glucagon_ug"]]
+    spread(begin, np.zeros(len(rows)), dose_ug, target)
 
 
 def _put_activity(
     record: Record, start: pd.Timestamp, values: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> None:
-    if record.activity.empty:
+    rows = record.activity
+    if rows.empty:
         return
-    activity = _with_exertion(record.activity)
-    for column, total in (
-        ("heart_rate_bpm", False),
-        ("steps", True),
-        ("stated_exertion", False),
-        ("stated_sprint", False),
+    begin, length = steps_from(start, rows["time"]), _lengths(rows)
+    duration_min = _numbers(rows, "duration_min")
+    exertion, sprint = _stated(rows)
+    for name, level in (
+        ("heart_rate_bpm", _numbers(rows, "heart_rate_bpm")),
+        ("stated_exertion", exertion),
+        ("stated_sprint", sprint),
     ):
-        rows = activity[activity[column].notna()]
-        ends = rows["time"] + pd.to_timedelta(rows["duration_min"], unit="min")
-        target = values[:, CHANNEL[column]]
-        covered = np.zeros(len(values), dtype=bool)
-        cover(rows["time"], ends, start, covered)
-        known[:, CHANNEL[column]] = covered
-        if total:
-            spread(rows, column, start, target)
-        else:
-            weighted = rows.assign(weight=rows["duration_min"] * rows[column])
-            minutes = np.zeros(len(values), dtype=np.float32)
-            spread(weighted, "weight", start, target)
-            spread(weighted, "duration_min", start, minutes)
-            target[:] = np.divide(target, minutes, out=np.zeros_like(target), where=minutes > 0)
-            known[:, CHANNEL[column]] = minutes > 0
+        said = ~np.isnan(level)
+        target, minutes = values[:, CHANNEL[name]], np.zeros(len(values), dtype=np.float32)
+        spread(begin[said], length[said], (duration_min * level)[said], target)
+        spread(begin[said], length[said], duration_min[said], minutes)
+        target[:] = np.divide(target, minutes, out=np.zeros_like(target), where=minutes > 0)
+        known[:, CHANNEL[name]] = minutes > 0
+    counted = _numbers(rows, "steps")
+    said, covered = ~np.isnan(counted), np.zeros(len(values), dtype=bool)
+    spread(begin[said], length[said], counted[said], values[:, CHANNEL["steps"]])
+    cover(begin[said], begin[said] + length[said], covered)
+    known[:, CHANNEL["steps"]] = covered
 
 
-def _with_exertion(activity: pd.DataFrame) -> pd.DataFrame:
-    """Activity with its stated exertion, part of it aerobic and part of it sprint."""
+def _stated(activity: pd.DataFrame) -> tuple[Steps, Steps]:
+    """(N,) aerobic exertion and sprint of stated exercise; NaN where nobody stated any."""
     exercised = activity["kind"].notna() | activity["intensity"].notna()
     exertion = activity["intensity"].fillna("moderate").map(STATED_EXERTION).astype(float)
     aerobic = activity["kind"].fillna("aerobic").map(_AEROBIC_SHARE).astype(float)
-    return activity.assign(
-        stated_exertion=(aerobic * exertion).where(exercised),
-        stated_sprint=((1 - aerobic) * exertion).where(exercised),
-    )
+    stated = exertion.where(exercised)
+    return (aerobic * stated).to_numpy(), ((1 - aerobic) * stated).to_numpy()
 
 
 def _put_conditions(
     record: Record, start: pd.Timestamp, values: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> None:
     known[:, _columns(*_CONDITIONS.values())] = True
-    if record.conditions.empty:
-        return
-    for kind in record.conditions["kind"].unique():
-        rows = record.conditions[record.conditions["kind"] == kind]
-        values[:, CHANNEL[_CONDITIONS[kind]]] = mean_level(rows, "severity", start, len(values))
+    for kind, rows in record.conditions.groupby("kind"):
+        begin, severity = steps_from(start, rows["time"]), _numbers(rows, "severity")
+        level = mean_level(begin, _lengths(rows), severity, len(values))
+        values[:, CHANNEL[_CONDITIONS[kind]]] = level
 
 
 def _logged(record: Record, log: str, start: pd.Timestamp, length: int) -> NDArray[np.bool_]:
     """(T,) whether a log was kept."""
     covered = np.zeros(length, dtype=bool)
-    if record.logged.empty:
-        return covered
-    spans = record.logged[record.logged["channel"] == log]
-    cover(spans["start"], spans["end"] + _STEP, start, covered)
+    spans = record.logged
+    if not spans.empty:
+        here = spans["channel"].to_numpy(dtype=object) == log
+        first, last = steps_from(start, spans["start"]), steps_from(start, spans["end"])
+        cover(first[here], last[here] + 1, covered)
     return covered
+
+
+def _numbers(rows: pd.DataFrame, name: str) -> Steps:
+    numbers: Steps = rows[name].to_numpy(dtype=float)
+    return numbers
+
+
+def _lengths(rows: pd.DataFrame) -> Steps:
+    return _numbers(rows, "duration_min") / STEP_MIN
 
 
 def _columns(*names: str) -> list[int]:
