@@ -114,11 +114,11 @@ def _levels(trace: Floats, given: _Sums, anchor: Index, days: Index) -> list[Flo
     return [*columns, *(_DAY * given.mean(anchor - days * _DAY, anchor))]
 
 
-def amounts(timeline: Timeline, names: tuple[str, ...]) -> Floats:
-    """(T,) several channels' amounts per step, NaN where not known."""
+def amounts(timeline: Timeline, names: tuple[str, ...], when: slice = slice(None)) -> Floats:
+    """(T,) several channels' amounts per step, NaN where not known; of the points asked for."""
     those = [CHANNEL[name] for name in names]
-    known = timeline.known[:, those].all(1).numpy()
-    return np.where(known, timeline.values[:, those].double().sum(1).numpy(), np.nan)
+    known = timeline.known.numpy()[when, those].all(1)
+    return np.where(known, timeline.values.numpy()[when, those].sum(1, dtype=float), np.nan)
 
 
 def _this_hour(trace: Floats, given: _Sums, anchor: Index, days: Index) -> list[Floats]:

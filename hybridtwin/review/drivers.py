@@ -104,7 +104,7 @@ def with_meal(past: Past, usual: Usual) -> Past:
 def without_exercise(past: Past, usual: Usual) -> Past:
     """With exertion as usual, and no sprints."""
     day = slice(-1 - DAY, -1)
-    moved = exertion_of(past.timeline)[day]
+    moved = exertion_of(past.timeline, day)
     as_usual = np.minimum(moved, usual.exertion[DAY - len(moved) : DAY])
     values, known = past.timeline.values.clone(), past.timeline.known.clone()
     sprint = CHANNEL["stated_sprint"]
@@ -207,7 +207,7 @@ def _given_u(past: Past) -> float:
 
 def _lately(past: Past, names: tuple[str, ...]) -> Floats:
     """(_HOURS,) several channels' amounts per step; 0 where not known."""
-    part = np.nan_to_num(amounts(past.timeline, names)[-1 - _HOURS : -1])
+    part = np.nan_to_num(amounts(past.timeline, names, slice(-1 - _HOURS, -1)))
     return np.concatenate([np.zeros(_HOURS - len(part)), part])
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -71,22 +72,19 @@ class Night:
         """Each hour of the clock from now to the night's end, the evening's included."""
         local = self.forecast.times.tz_convert(self.begin.tz)
         hour = local - pd.to_timedelta(local.minute, unit="min")
+        first = np.flatnonzero(~hour.duplicated())
         low, very_low = (
-            in_episode(self.forecast.paths_mg_dl < limit) for limit in (LOW_MG_DL, VERY_LOW_MG_DL)
+            np.logical_or.reduceat(found.numpy(), first, axis=1).mean(0).round(4).tolist()
+            for found in (
+                in_episode(self.forecast.paths_mg_dl < limit)
+                for limit in (LOW_MG_DL, VERY_LOW_MG_DL)
+            )
         )
         return [
-            HourRisk(
-                begin=begin.to_pydatetime(),
-                below_70=_share(low[:, torch.tensor(hour == begin)]),
-                below_54=_share(very_low[:, torch.tensor(hour == begin)]),
-            )
-            for begin in hour.unique()
+            HourRisk(begin=begin.to_pydatetime(), below_70=low[row], below_54=very_low[row])
+            for row, begin in enumerate(hour[first])
             if begin < self.end
         ]
-
-
-def _share(low: Tensor) -> float:
-    return round(float(low.any(1).float().mean()), 4)
 
 
 def in_episode(beyond: Tensor) -> Tensor:

@@ -55,14 +55,14 @@ def usual(timeline: Timeline) -> Usual:
     )
 
 
-def exertion_of(timeline: Timeline) -> Floats:
-    """(T,) aerobic exertion from 0 to 1; 0 where nothing is known."""
-    heart = CHANNEL["heart_rate_bpm"]
+def exertion_of(timeline: Timeline, when: slice = slice(None)) -> Floats:
+    """(T,) aerobic exertion, 0 to 1, 0 where nothing is known; of the points asked for."""
+    values, heart = timeline.values[when], CHANNEL["heart_rate_bpm"]
     found = exertion(
-        timeline.values[:, heart],
-        timeline.known[:, heart],
-        timeline.values[:, CHANNEL["steps"]] / STEP_MIN,
-        timeline.values[:, CHANNEL["stated_exertion"]],
+        values[:, heart],
+        timeline.known[when, heart],
+        values[:, CHANNEL["steps"]] / STEP_MIN,
+        values[:, CHANNEL["stated_exertion"]],
     )
     return np.asarray(found.double())
 
