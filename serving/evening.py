@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 ACTOR: Final = "the evening"
 """Who asks for what nobody asked for."""
 _LOOK: Final = timedelta(minutes=1)
+_REVIEWED: Final[tuple[summaries.Part, ...]] = ("night", "nights")
+"""What says when a patient was last reviewed, and their night judged."""
 _SETTLED: Final = timedelta(minutes=30)
 """How long after a night readings may still come before it is judged."""
 _REVISED_DAYS: Final = 3
@@ -80,7 +82,7 @@ def look(store: Store, settings: Settings, now: datetime) -> None:
         clinics = summaries.clinics(session)
     for clinic in clinics:
         with store.database.reading() as session:
-            people = summaries.of_clinics(session, store.vault, [clinic], [])
+            people = summaries.of_clinics(session, store.vault, [clinic], [], _REVIEWED)
         due: list[jobs.Kind] = []
         if settings.evening and any(_is_due(one, settings.evening, now) for one in people):
             due.append("review")
@@ -152,7 +154,9 @@ def keep_lately(work: "Work", patient: uuid.UUID, record: Record) -> None:
 def _in_order(work: "Work") -> list[Summary]:
     """Whom a job has yet to do: a job that was cut off goes on behind the last one."""
     with work.store.database.reading() as session:
-        people = summaries.of_clinics(session, work.store.vault, [str(work.job.clinic)], [])
+        people = summaries.of_clinics(
+            session, work.store.vault, [str(work.job.clinic)], [], _REVIEWED
+        )
     last = work.job.last
     return sorted((one for one in people if last is None or one.id > last), key=lambda one: one.id)
 

@@ -29,7 +29,7 @@ from serving.v1.schema import Clinic
 from serving.v1.store import TheStore
 
 router = APIRouter(include_in_schema=False)
-SHOWN: Final = 30
+SHOWN: Final = 20
 """So many of a group are shown at first."""
 _AGAIN: Final = timedelta(minutes=1)
 """When an open panel looks for what is new."""

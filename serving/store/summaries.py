@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.orm import Session, aliased
@@ -29,7 +29,7 @@ class Summary:
         name: As the clinic calls them.
         profile: What the twin knows of them, as plain values.
         parts: By name, as they were put.
-        times: Of which time each part tells, those that were not asked for too.
+        times: Of which time the parts tell whose time was asked for.
     """
 
     id: uuid.UUID
@@ -74,14 +74,25 @@ def get(session: Session, vault: Vault, patient_id: uuid.UUID, part: Part) -> by
 
 
 def of_clinics(
-    session: Session, vault: Vault, clinics: Collection[str], parts: Collection[Part]
+    session: Session,
+    vault: Vault,
+    clinics: Collection[str],
+    parts: Collection[Part],
+    times: Collection[Part] = (),
 ) -> list[Summary]:
-    """Everybody of some clinics who consents to care, with these parts, in one query.
+    """Everybody of some clinics who consents to care, in one query.
+
+    Args:
+        session: To read with.
+        vault: That opens what is read.
+        clinics: Whose patients.
+        parts: What is read of each of them.
+        times: Parts of which the time is read.
 
     Raises:
         VaultError: Somebody's key was wrapped by a master key that is not here.
     """
-    return _of(session, vault, PatientRow.clinic.in_(clinics), parts)
+    return _of(session, vault, PatientRow.clinic.in_(clinics), parts, times)
 
 
 def of_patient(
@@ -92,20 +103,24 @@ def of_patient(
     Raises:
         UnknownError: There is no such patient.
     """
-    for found in _of(session, vault, PatientRow.id == patient_id, parts):
+    for found in _of(session, vault, PatientRow.id == patient_id, parts, ()):
         return found
     raise UnknownError.of("patient", "there is no such patient", "Check the identifier.")
 
 
 def _of(
-    session: Session, vault: Vault, whom: ColumnElement[bool], parts: Collection[Part]
+    session: Session,
+    vault: Vault,
+    whom: ColumnElement[bool],
+    parts: Collection[Part],
+    times: Collection[Part],
 ) -> list[Summary]:
-    shown = {part: aliased(SummaryRow) for part in get_args(Part)}
+    shown = {part: aliased(SummaryRow) for part in dict.fromkeys([*parts, *times])}
     query = (
         select(PatientRow.id, PatientRow.clinic, PatientRow.sealed)
         .add_columns(DataKey.master_key_id, DataKey.wrapped)
-        .add_columns(*(row.time for row in shown.values()))
         .add_columns(*(shown[part].sealed for part in parts))
+        .add_columns(*(shown[part].time for part in times))
         .join(DataKey, DataKey.patient_id == PatientRow.id)
         .join(ConsentRow, ConsentRow.patient_id == PatientRow.id)
         .where(whom, ConsentRow.purpose == "care", ConsentRow.ended.is_(None))
@@ -114,10 +129,9 @@ def _of(
         query = query.outerjoin(row, and_(row.patient_id == PatientRow.id, row.part == part))
     found = []
     for one, clinic, about, key_id, wrapped, *more in session.execute(query):
-        key = unwrap(vault, one, key_id, wrapped)
-        said = json.loads(unseal(key, about, "patients", one))
-        times = dict(zip(shown, more, strict=False))
-        sealed = dict(zip(parts, more[len(shown) :], strict=True))
+        place = str(one)
+        key = unwrap(vault, place, key_id, wrapped)
+        said = json.loads(unseal(key, about, "patients", place))
         found.append(
             Summary(
                 id=one,
@@ -125,11 +139,15 @@ def _of(
                 name=said["name"],
                 profile=said["profile"],
                 parts={
-                    part: unseal(key, content, _TABLE, one, part)
-                    for part, content in sealed.items()
+                    part: unseal(key, content, _TABLE, place, part)
+                    for part, content in zip(parts, more, strict=False)
                     if content is not None
                 },
-                times={part: time for part, time in times.items() if time is not None},
+                times={
+                    part: time
+                    for part, time in zip(times, more[len(parts) :], strict=True)
+                    if time is not None
+                },
             )
         )
     return found

@@ -12,6 +12,7 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -151,7 +152,7 @@ def rotate(session: Session, vault: Vault) -> int:
     return len(rows)
 
 
-def unwrap(vault: Vault, patient_id: uuid.UUID, master_key_id: str, wrapped: bytes) -> bytes:
+def unwrap(vault: Vault, patient_id: uuid.UUID | str, master_key_id: str, wrapped: bytes) -> bytes:
     """A person's data key, from the columns of its row.
 
     Raises:
@@ -185,9 +186,10 @@ def _stated(environment: Mapping[str, str], name: str) -> bytes | None:
     return None
 
 
+@cache
 def _key_id(master: bytes) -> str:
     return hmac.digest(master, b"name", "sha256").hex()[:16]
 
 
 def _place(parts: Sequence[object]) -> bytes:
-    return "\n".join(str(part) for part in parts).encode()
+    return "\n".join(map(str, parts)).encode()
