@@ -26,6 +26,9 @@ from serving.tonight import review_clinic
 from serving.v1.access import access_to
 from serving.v1.store import open_store
 
+_COLLECT_AFTER = (100_000, 20, 100)
+"""Cycles are looked for after so many new objects: a page makes some ten thousand, and no cycle."""
+
 settings = from_environment()
 app = create_app(stored=settings.database is not None)
 torch.set_num_threads(1)  # requests run side by side; threads inside one would only contend
@@ -57,6 +60,7 @@ class HybridTwin:
         )
         gc.collect()
         gc.freeze()  # what stays for good need not be looked through again and again
+        gc.set_threshold(*_COLLECT_AFTER)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:

@@ -83,8 +83,8 @@ _TAIL: Final = """
   until a personal twin is fitted, and closed-loop data confound it.
 - Rare situations rest on physiology alone, with priors from published studies: the recordings hold
   hardly any rescue glucagon, alcohol, illness, ultra-rapid insulin or stated sprint.
-- A whole night ahead its probabilities of a low are too high on average, and they rank nights less
-  well than the peers do; beyond four hours its trajectory is no sharper than a regression's.
+- A whole night ahead lows are ranked little better than by a person's own past rate of low nights;
+  beyond four hours its trajectory is about as sharp as the best peer's.
 - Two thirds of the training windows are 2 h long, one third 8 h: trust long horizons less.
 - HUPA-UCM's glucose was interpolated by its authors to 5 minutes; it is learnt from and scored at
   the original readings only.

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final, Literal
 
 from hybridtwin.glycemia.episodes import HIGH_MG_DL, LOW_MG_DL, VERY_LOW_MG_DL
@@ -62,7 +63,7 @@ class Row:
         standing: What was done about them.
         seen: Whether somebody has acknowledged what is shown.
         snoozed: Whether they are to be left alone now.
-        picture: Of the hours before and after now.
+        now: When it is looked at.
     """
 
     id: uuid.UUID
@@ -77,7 +78,12 @@ class Row:
     standing: follow_ups.Standing
     seen: bool
     snoozed: bool
-    picture: Picture
+    now: datetime
+
+    @cached_property
+    def picture(self) -> Picture:
+        """Of the hours before and after now."""
+        return _picture(self.last, self.night, self.now)
 
     @property
     def chance(self) -> float:
@@ -129,7 +135,7 @@ def row_of(one: summaries.Summary, now: datetime, settings: Settings) -> Row:
         standing=standing,
         seen=standing.acknowledge is not None and standing.acknowledge.time >= news,
         snoozed=_is_snoozed(standing.snooze, group, now),
-        picture=_picture(last, night, now),
+        now=now,
     )
 
 

@@ -81,9 +81,12 @@ def add(session: Session, vault: Vault, patient_id: uuid.UUID, actor: str, step:
     return now
 
 
+_NOTHING_DONE: Final = Standing()
+
+
 def standing(part: bytes | None) -> Standing:
     """Where things stand, from the panel's part."""
-    return Standing.model_validate_json(part) if part else Standing()
+    return Standing.model_validate_json(part) if part else _NOTHING_DONE
 
 
 def steps(

@@ -20,6 +20,7 @@ import httpx
 import psutil
 from rich.console import Console
 
+from tests.bench.peers import CORES
 from tests.bench.service import question
 from tests.serving.v1.site import Person, Site, batch, site, ward
 
@@ -99,7 +100,8 @@ def mixed(service: Site, minutes: float) -> tuple[Counter[str], list[float]]:
 def main(minutes: float = MINUTES) -> None:
     with TemporaryDirectory() as folder:
         home = Path(folder)
-        with site(home, f"sqlite:///{home / 'store.db'}", ward(home)) as found:
+        as_run = {"HYBRIDTWIN_COMPILED": "true", "HYBRIDTWIN_WORKERS": str(CORES)}
+        with site(home, f"sqlite:///{home / 'store.db'}", ward(home), **as_run) as found:
             asked, seen = mixed(found, minutes)
     third = len(seen) // 3
     early, late = mean(seen[third : 2 * third]), mean(seen[2 * third :])

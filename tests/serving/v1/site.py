@@ -109,14 +109,15 @@ class Site:
 
 
 @contextmanager
-def site(home: Path, database: str, clinic: Path) -> Iterator[Site]:
-    """A service on this database, with a trusted issuer beside it."""
+def site(home: Path, database: str, clinic: Path, **variables: str) -> Iterator[Site]:
+    """A service on this database, with a trusted issuer beside it, and settings of its own."""
     issuer = Provider()
     issuer.add("main")
     master_key = base64.b64encode(os.urandom(32)).decode()
     log = home / "server.log"
     try:
-        with _client(log, database, master_key, issuer, "--clinic", str(clinic)) as client:
+        options = ("--clinic", str(clinic))
+        with _client(log, database, master_key, issuer, *options, **variables) as client:
             yield Site(client, issuer, log, database, master_key)
     finally:
         issuer.stop()
@@ -132,7 +133,7 @@ def another(first: Site, home: Path) -> Iterator[Site]:
 
 @contextmanager
 def _client(
-    log: Path, database: str, master_key: str, issuer: Provider, *options: str
+    log: Path, database: str, master_key: str, issuer: Provider, *options: str, **more: str
 ) -> Iterator[httpx.Client]:
     trusted = [{"issuer": issuer.url, "audience": AUDIENCE, "client_id": CLIENT_ID}]
     variables = {
@@ -143,6 +144,7 @@ def _client(
         "HYBRIDTWIN_EVENING": "off",  # at whatever time the tests run
         "HYBRIDTWIN_REQUESTS_PER_MIN": "1000000",
         "HYBRIDTWIN_STRANGERS_PER_MIN": "1000000",
+        **more,
     }
     with (
         serving(log, *options, **variables) as url,
