@@ -112,7 +112,8 @@ class Forecast:
 
     def window(self, begin: pd.Timestamp, end: pd.Timestamp) -> "Forecast":
         """The part between two instants, for questions about a night or a meal."""
-        inside = torch.tensor((self.times >= begin) & (self.times <= end))
+        times = self.times
+        inside = torch.tensor((times >= begin) & (times <= end))
         first = int(inside.int().argmax())
         return Forecast(
             self.participant,

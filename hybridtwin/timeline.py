@@ -269,6 +269,8 @@ def _put_conditions(
     record: Record, start: pd.Timestamp, values: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> None:
     known[:, _columns(*_CONDITIONS.values())] = True
+    if record.conditions.empty:
+        return
     for kind, rows in record.conditions.groupby("kind"):
         begin, severity = steps_from(start, rows["time"]), _numbers(rows, "severity")
         level = mean_level(begin, _lengths(rows), severity, len(values))
