@@ -66,7 +66,7 @@ class Database:
         Raises:
             StoreError: The database cannot be used.
         """
-        readers = self.engine.execution_options(**_READING[self.engine.dialect.name])
+        readers = self.engine.execution_options(begin=_READING[self.engine.dialect.name])
         with _explained(), Session(readers, expire_on_commit=False) as session, session.begin():
             yield session
 
@@ -168,10 +168,12 @@ def present(session: Session) -> datetime:
     return session.execute(select(func.now())).scalar_one()
 
 
-_READING: Final[dict[str, dict[str, Any]]] = {
-    "sqlite": {"begin": "BEGIN"},
-    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+_READING: Final = {
+    "sqlite": "BEGIN",
+    "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
 }
+"""How a transaction that only reads begins; not by a setting of the connection, which could not be
+taken back from one that is lost."""
 
 
 def _upgrade(config: Config) -> None:
@@ -200,7 +202,7 @@ def _postgresql(url: URL) -> Engine:
     tls = ssl.create_default_context(cafile=str(authority) if authority else None)
     limits_s = {"lock_timeout": _WAIT_S, "statement_timeout": _STATEMENT_LIMIT_S}
     settings = {name: str(1000 * limit_s) for name, limit_s in limits_s.items()}
-    return create_engine(
+    engine = create_engine(
         url.set(drivername="postgresql+pg8000").difference_update_query(["sslmode", "sslrootcert"]),
         connect_args={
             "ssl_context": tls if mode == "verify-full" else None,
@@ -211,6 +213,13 @@ def _postgresql(url: URL) -> Engine:
         pool_timeout=_WAIT_S,
         hide_parameters=True,
     )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if statement := connection.get_execution_options().get("begin"):
+            connection.exec_driver_sql(statement)
+
+    return engine
 
 
 def _sqlite(path: Path) -> Engine:
