@@ -1,12 +1,14 @@
 """Replay: a record through time as a stream, with what was believed and forecast along the way."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import torch
 import typer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,7 +19,8 @@ from hybridtwin.ask import read_person
 from hybridtwin.assimilation.assimilated import Assimilated, assimilate, day_of
 from hybridtwin.assimilation.hindcasts import kept_current
 from hybridtwin.assimilation.path import path
-from hybridtwin.assimilation.settings import AssimilationSettings
+from hybridtwin.assimilation.settings import AssimilationSettings, UnloggedSettings
+from hybridtwin.assimilation.unlogged import Unlogged, looks, merged
 from hybridtwin.commands import Model, Participant, Source, Unit, draw
 from hybridtwin.config import read_config
 from hybridtwin.errors import HistoryError
@@ -27,6 +30,7 @@ from hybridtwin.record import Record
 from hybridtwin.registry import load_twin
 from hybridtwin.sensor_faults.doubt import told
 from hybridtwin.sensor_faults.settings import FaultSettings
+from hybridtwin.timeline import to_timeline
 from hybridtwin.trust import LOOK_BACK_MIN
 from hybridtwin.twin import Twin
 from hybridtwin.units import GlucoseUnit, from_mg_dl, steps
@@ -103,18 +107,32 @@ def _ahead(twin: Twin, known: Record, now: pd.Timestamp) -> tuple[float, ...] | 
     return tuple(forecast.quantiles_mg_dl(_BAND)[:, steps(AHEAD_MIN) - 1].tolist())
 
 
-def replay_chart(record: Record, moments: list[Moment], unit: GlucoseUnit = "mg/dL") -> Figure:
+def told_along(twin: Twin, record: Record, settings: UnloggedSettings) -> list[Unlogged]:
+    """What was probably not logged, as it was told most surely by one of the hours."""
+    timeline = to_timeline(record)
+    now = torch.tensor([timeline.index(time) for time in hours(record)])
+    return merged(looks(twin, record, timeline, now.clamp(max=len(timeline) - 1), settings))
+
+
+def replay_chart(
+    record: Record,
+    moments: list[Moment],
+    unit: GlucoseUnit = "mg/dL",
+    told: Sequence[Unlogged] = (),
+) -> Figure:
     """Readings, what was forecast for their times, and the path of insulin sensitivity.
 
     Args:
         record: What arrived.
         moments: What `replay` gave.
         unit: Of the glucose axis.
+        told: What was probably not logged.
     """
     figure = Figure(figsize=(9, 5.6), dpi=160, layout="constrained")
     glucose, slow = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     zone = record.profile.time_zone
     _draw_glucose(glucose, record, moments, unit)
+    _draw_unlogged(glucose, record, told)
     found = path(moments[-1].held, SENSITIVITY)
     # A day's row is what was held true as it ended.
     ends = pd.to_datetime(found["date"]) + pd.Timedelta(days=1)
@@ -162,6 +180,30 @@ def _draw_glucose(axes: Axes, record: Record, moments: list[Moment], unit: Gluco
     axes.legend(loc="upper left", fontsize=8, framealpha=0.85, edgecolor="none")
 
 
+def _draw_unlogged(axes: Axes, record: Record, told: Sequence[Unlogged]) -> None:
+    for one in told:
+        time = pd.Timestamp(one.time).tz_convert(record.profile.time_zone).tz_localize(None)
+        axes.axvline(time, color=_PATH, linewidth=1, linestyle=":")
+        axes.annotate(
+            f"{told_as(one)}?",
+            (time, 1),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            va="top",
+            ha="right",
+            fontsize=6,
+            color=_PATH,
+        )
+
+
+def told_as(one: Unlogged) -> str:
+    """What and how much: `meal, 45 g (sd 10)`."""
+    if one.kind == "site failure":
+        return f"{one.kind}, {one.amount:.0%} lost"
+    digits = 1 if one.kind == "missed bolus" else 0
+    return f"{one.kind}, {one.amount:.{digits}f} {one.unit} (sd {one.amount_sd:.{digits}f})"
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
@@ -193,7 +235,8 @@ def _replay(
 
     Experimental: on virtual people whose sensitivity falls by 30 % the path follows by two thirds
     of it, so a change is larger than it looks. What forecasts of the person miss is learnt anew
-    every day, and put right in the forecasts drawn here.
+    every day, and put right in the forecasts drawn here. What was probably not logged is told as
+    it was held likely hour by hour; it is no fact.
     """
     record = read_person(source, participant)
     settings = (
@@ -208,6 +251,7 @@ def _replay(
         for moment in replay(twin, record, settings):
             moments.append(moment)
             progress.update(task, advance=1, description=f"{moment.time:%d %b %H:%M}")
+    told = told_along(twin, record, settings.unlogged)
     found = path(moments[-1].held, SENSITIVITY)
     first, last = found.iloc[0], found.iloc[-1]
     Console().print(
@@ -219,4 +263,11 @@ def _replay(
         markup=False,
         soft_wrap=True,
     )
-    draw(png, replay_chart(record, moments, unit))
+    lines = [
+        f"{one.time.astimezone(ZoneInfo(record.profile.time_zone)):%d %b %H:%M}, sd "
+        f"{one.time_sd_min:.0f} min: {told_as(one)}, {one.probability:.0%}. {one.evidence}"
+        for one in told
+    ]
+    title = "Probably not logged:" if lines else "Nothing was probably left out of the log."
+    Console().print("\n".join([title, *lines]), highlight=False, markup=False, soft_wrap=True)
+    draw(png, replay_chart(record, moments, unit, told))

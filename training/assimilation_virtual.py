@@ -1,9 +1,10 @@
-"""Assimilation on virtual people: is their true sensitivity tracked, and a fall of it seen?
+"""Assimilation on virtual people: is sensitivity tracked, a fall of it seen, a gap in a log told?
 
 New patients of the UVA/Padova equations, which no twin shares, live some weeks, and insulin's
 action falls on one of them for good, as in an illness. The population twin's filter follows all of
 them at once, a reading at a time. Sensitivities are compared with what they were in the first week
-(`REFERENCE_DAYS`): the two bodies' equations have no common scale.
+(`REFERENCE_DAYS`): the two bodies' equations have no common scale. What is left out of logs is
+looked for in other lives, see `unlogged_virtual`.
 """
 
 import math
@@ -34,6 +35,7 @@ from hybridtwin.virtual.habits import Habits, draw_traits
 from hybridtwin.virtual.life import VirtualPerson, live
 from training.forecasters import everyone
 from training.metrics import ALL, MEAN, ROW, bootstrap_mean, interval
+from training.unlogged_virtual import UnloggedRule, unlogged_metrics
 
 Array = NDArray[np.float64]
 
@@ -67,6 +69,9 @@ class VirtualProtocol(BaseModel):
     no_fall_above: float = Field(
         0.9, gt=0, le=1, description="Seen is false where the last day's truth was above this."
     )
+    unlogged: UnloggedRule | None = Field(
+        UnloggedRule(), description="What is left out of the log, and to be told; None: nothing."
+    )
     assimilation: AssimilationSettings = AssimilationSettings()
     bootstrap_samples: int = Field(1000, ge=1)
     seed: int = Field(0, description="Of people and days; tuning took others.")
@@ -92,12 +97,22 @@ class Followed:
 def evaluate_virtual(
     protocol: VirtualProtocol, twin: Twin, progress: Progress | None = None
 ) -> pd.DataFrame:
-    """Tidy rows of the filter, and of the twin that takes sensitivity to be as it was."""
+    """Tidy rows of the filter, of the twin that takes sensitivity to be as it was, and of logs."""
     progress = progress or Progress(disable=True)
     people = living(protocol)
     found = follow(twin, people, protocol, progress)
     names = [one.record.profile.participant for one in people]
-    return virtual_rows(found, names, protocol)
+    by_model = {
+        "twin-assimilated": metrics(found, protocol),
+        "twin": metrics(_unmoved(found), protocol),
+    }
+    tables = [tidy(by_model, names, protocol).assign(windows=protocol.days)]
+    if protocol.unlogged:
+        settings = protocol.assimilation.unlogged
+        names, values = unlogged_metrics(twin, protocol.unlogged, settings, protocol.seed, progress)
+        rows = tidy({"twin": values}, names, protocol)
+        tables.append(rows.assign(windows=protocol.unlogged.days))
+    return pd.concat(tables, ignore_index=True)[list(ROW)]
 
 
 def living(protocol: VirtualProtocol) -> list[VirtualPerson]:
@@ -161,15 +176,19 @@ def follow(
     )
 
 
-def virtual_rows(found: Followed, names: list[str], protocol: VirtualProtocol) -> pd.DataFrame:
-    """Tidy rows of everyone and of their mean; see `metrics` for what each is."""
-    by_person = {
-        "twin-assimilated": metrics(found, protocol),
-        "twin": metrics(_unmoved(found), protocol),
-    }
+def tidy(
+    by_model: dict[str, dict[str, Array]], names: list[str], protocol: VirtualProtocol
+) -> pd.DataFrame:
+    """Rows of everyone and of their mean, without `windows`.
+
+    Args:
+        by_model: By model and metric, (P,) of each person, NaN where there is none.
+        names: Whose.
+        protocol: How it was drawn.
+    """
     generator = np.random.default_rng(protocol.seed)
     table = []
-    for model, values in by_person.items():
+    for model, values in by_model.items():
         for metric, each in values.items():
             one = {"split": protocol.split, "model": model, "horizon_min": 0, "metric": metric}
             there = ~np.isnan(each)
@@ -182,7 +201,7 @@ def virtual_rows(found: Followed, names: list[str], protocol: VirtualProtocol) -
                 mean = {"participant": MEAN, "value": each[there].mean()} | interval(drawn)
                 mean["participants"] = int(there.sum())
                 table += [one | mean | {"cohort": cohort} for cohort in ("virtual", ALL)]
-    return pd.DataFrame(table).assign(windows=protocol.days)[list(ROW)]
+    return pd.DataFrame(table)
 
 
 def _unmoved(found: Followed) -> Followed:

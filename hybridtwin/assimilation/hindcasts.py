@@ -109,14 +109,19 @@ def _hindcasts(twin: Twin, timeline: Timeline, person: People, anchors: Tensor) 
     return Said(*(torch.cat([getattr(part, each.name) for part in parts]) for each in fields(Said)))
 
 
-def starts(timeline: Timeline, every_min: int) -> Tensor:
-    """Grid points from which a forecast could start, at most so often."""
+def can_start(timeline: Timeline) -> Tensor:
+    """(T,) whether a forecast could start at a grid point."""
     known = timeline.values.new_zeros(len(timeline) + 1)
     known[1:] = timeline.original.cumsum(0)
     look_back = steps(LOOK_BACK_MIN)
     points = torch.arange(len(timeline))
     enough = known[1:] - known[(points + 1 - look_back).clamp(min=0)] >= MIN_READINGS
-    usable = torch.nonzero(timeline.original & enough & (points >= look_back)).flatten()
+    return timeline.original & enough & (points >= look_back)
+
+
+def starts(timeline: Timeline, every_min: int) -> Tensor:
+    """Grid points from which a forecast could start, at most so often."""
+    usable = torch.nonzero(can_start(timeline)).flatten()
     period = usable // steps(every_min)
     first = torch.ones_like(period, dtype=torch.bool)
     first[1:] = period[1:] > period[:-1]

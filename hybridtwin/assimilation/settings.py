@@ -80,6 +80,56 @@ class MissesSettings(BaseModel):
     )
 
 
+class HindcastNoise(BaseModel):
+    """How far hindcasts lie off where all was logged; see `supposed`."""
+
+    model_config = _MODEL
+
+    sensor_sd_mg_dl: float = Field(1.5, gt=0, description="Of a reading's error.")
+    sensor_memory_min: float = Field(100, gt=0, description="In which that fades, to 1/e.")
+    rate_sd_mg_dl_min: float = Field(
+        0.82, ge=0, description="Of a drift of glucose that the equations miss."
+    )
+    rate_memory_min: float = Field(6.3, gt=0, description="In which the drift fades, to 1/e.")
+    carbs_share: float = Field(0.4, ge=0, description="SD of logged grams, as a share of them.")
+    carbs_time_sd_min: float = Field(17, ge=0, description="SD of a logged meal's time.")
+    sensitivity: float = Field(0.18, ge=0, description="SD of its logarithm.")
+    absorption: float = Field(0.3, ge=0, description="SD of the logarithm of the time in the gut.")
+    freedom: float = Field(
+        30, gt=0, description="Degrees of freedom: how well all this is known of one person."
+    )
+
+
+class UnloggedSettings(BaseModel):
+    """What is held likely to happen without a log, and from when on it is said; see `unlogged`."""
+
+    model_config = _MODEL
+
+    hours: float = Field(4, ge=2, le=8, description="How far back is looked.")
+    every_min: int = Field(15, ge=5, le=60, description="Between times at which it may have begun.")
+    settle_min: int = Field(
+        60,
+        ge=0,
+        description="What began so soon after the look back begins may be older: not told.",
+    )
+    meals_a_day: float = Field(1.0, gt=0, description="Of which nobody logs.")
+    meal_g: float = Field(35, gt=0, description="Median of these.")
+    meal_spread: float = Field(0.6, gt=0, description="SD of the logarithm of their grams.")
+    sites_a_day: float = Field(0.03, gt=0, description="Infusion sites that fail.")
+    exercise_a_day: float = Field(0.2, gt=0, description="Bouts that nobody logs.")
+    bolus_given: float = Field(
+        0.25,
+        gt=0,
+        lt=1,
+        description="Probability that a meal's bolus was given where none is logged.",
+    )
+    least_g: float = Field(
+        20, ge=0, description="Smaller meals are not told of, nor missed boluses."
+    )
+    told_at: float = Field(0.6, gt=0, lt=1, description="Probability from which on it is told.")
+    noise: HindcastNoise = Field(default_factory=HindcastNoise)
+
+
 class AssimilationSettings(BaseModel):
     """How a twin is kept current."""
 
@@ -107,6 +157,7 @@ class AssimilationSettings(BaseModel):
         0.2, ge=0, description="Log of the carbohydrate in stomach and gut: SD after an hour."
     )
     misses: MissesSettings = Field(default_factory=MissesSettings)
+    unlogged: UnloggedSettings = Field(default_factory=UnloggedSettings)
     reach_hours: float = Field(
         6.0, gt=0, le=24, description="What is at most so late replays the hours since."
     )

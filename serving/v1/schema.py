@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from hybridtwin.assimilation.unlogged import Unlogged
 from hybridtwin.events import Activity, Condition, Dose, Glucagon, Meal, Profile, Whole
 from hybridtwin.forecast import ForecastReport
 from hybridtwin.plan import HORIZON_MAX_MIN, Plan
@@ -178,6 +179,13 @@ class IssuedForecast(Answer):
     id: uuid.UUID = Field(description="Of the forecast.")
     model: str = Field(description="Which version of the twin made it.")
     forecast: ForecastReport = Field(description="What it said, in the unit of the question.")
+
+
+class UnloggedList(Answer):
+    """What probably happened and was not logged; no facts."""
+
+    unlogged: list[Unlogged] = Field(description="The oldest first.")
+    last_reading_time: datetime = Field(description="Up to when readings were looked at.")
 
 
 class ForecastList(Answer):

@@ -9,6 +9,7 @@ import pandas as pd
 from fastapi import APIRouter, Path, Query
 from starlette.exceptions import HTTPException
 
+from hybridtwin.assimilation.unlogged import lately
 from hybridtwin.belief import Belief
 from hybridtwin.climatology import CLIMATOLOGY_DAYS
 from hybridtwin.forecast import ForecastReport
@@ -30,6 +31,7 @@ from serving.v1.schema import (
     IssuedForecast,
     ScenarioQuestion,
     Time,
+    UnloggedList,
 )
 
 router = APIRouter(tags=["twin of a patient"])
@@ -97,6 +99,24 @@ def read_beliefs(
     with permission.reading() as session:
         kept = issued.find(session, permission.vault, patient, "belief", begin, end, limit)
     return BeliefList(beliefs=[BeliefReport.model_validate_json(one.content) for one in kept])
+
+
+@router.get("/v1/patients/{patient}/unlogged", summary="What was probably not logged?")
+def read_unlogged(
+    patient: PatientId,
+    permission: Annotated[Permission, may(Action.BELIEF_READ)],
+    twin: TheTwin,
+    hours: Annotated[float, Query(ge=0, le=72, description="Over how many hours is looked.")] = 24,
+) -> UnloggedList:
+    """Meals, missed boluses, failing infusion sites and exercise that readings speak for.
+
+    Each is probable and no fact; none is written into the record. Experimental.
+    """
+    now = clock.now()
+    record, twin = record_and_twin(permission.store, patient, twin, now, CLIMATOLOGY_DAYS)
+    found = lately(twin, record, pd.Timestamp(now), hours=hours)
+    permission.note()
+    return UnloggedList(unlogged=found, last_reading_time=record.glucose["time"].iloc[-1])
 
 
 @router.get("/v1/patients/{patient}/forecasts", summary="What was forecast?")

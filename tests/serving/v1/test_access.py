@@ -62,6 +62,7 @@ ROUTES = {
     ("post", f"{P}/scenario"): ASK,
     ("get", f"{P}/belief"): SEE,
     ("get", f"{P}/beliefs"): SEE,
+    ("get", f"{P}/unlogged"): SEE,
     ("get", f"{P}/forecasts"): SEE,
     ("get", f"{P}/events"): SEE,
     ("post", f"{P}/personalise"): WRITE,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hybridtwin.physiology.parameters import PARAMETERS
-from tests.serving.v1.site import batch, readings
+from tests.serving.v1.site import batch, known_day, readings
 
 PROFILE = {"participant": "ann", "time_zone": "Europe/Berlin", "weight_kg": 72}
 
@@ -103,6 +103,21 @@ def test_a_belief_is_the_bodys_parameters_and_is_kept_with_the_forecast(any_site
         == datetime.fromisoformat(issued["forecast"]["issued"])
     )
     assert behind["parameters"] == now["parameters"]
+
+
+def test_what_was_probably_not_logged_is_told_and_written_nowhere(any_site):
+    path, ann = any_site.patient(profile=PROFILE)
+    assert ann.ask("GET", f"{path}/unlogged").status_code == 422
+    day = known_day()
+    for rise, reading in enumerate(day["glucose"][-24:]):  # as nothing that was logged can do
+        reading["value"] = min(reading["value"] + 8 * rise, 320)
+    ann.post(f"{path}/observations", **day)
+    kept = ann.get(f"{path}/observations")
+    found = ann.get(f"{path}/unlogged")
+    assert [one["kind"] for one in found["unlogged"]] == ["meal"]
+    assert 0.8 <= found["unlogged"][0]["probability"] <= 1
+    assert found["unlogged"][0]["off_mg_dl"] > 0
+    assert ann.get(f"{path}/observations") == kept
 
 
 def test_a_scenario_says_what_each_plan_changes_and_is_not_kept(any_site):
