@@ -30,7 +30,7 @@ class ReviewSettings(BaseModel):
         "lows were prevented by what is found (see the protocol review-suggestions).",
     )
     prevents_at_least: float = Field(
-        0.8, gt=0, le=1, description="Share of the paths with a low that a suggestion must spare."
+        0.85, gt=0, le=1, description="Share of the paths with a low that a suggestion must spare."
     )
     very_high_at_most: float = Field(
         0.3, ge=0, le=1, description="Share of these that it may lift above 250 mg/dL."
@@ -44,8 +44,9 @@ class ReviewSettings(BaseModel):
         description="Snacks that are tried, g of carbohydrate.",
     )
     basals: tuple[tuple[Percent, Hours], ...] = Field(
-        ((50, 2), (80, 2), (50, 4), (100, 2), (80, 4)),
-        description="Less basal insulin that is tried: by how many percent, for how many hours.",
+        (),
+        description="Less basal insulin that is tried: by how many percent, for how many hours. "
+        "None as it comes: on virtual people it came too late, and made highs towards morning.",
     )
     corrected_above_mg_dl: float = Field(
         180,

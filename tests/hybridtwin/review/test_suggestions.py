@@ -24,7 +24,9 @@ from hybridtwin.units import MG_DL_PER_MMOL_L
 from tests.hybridtwin.people import history
 from tests.hybridtwin.review.evenings import HOURS, NOW, evening, with_bolus
 
-SETTINGS = ReviewSettings(explain_from=0.0, prevents_at_least=0.6, very_high_at_most=0.4)
+SETTINGS = ReviewSettings(
+    explain_from=0.0, prevents_at_least=0.6, very_high_at_most=0.4, basals=((80, 2), (80, 4))
+)
 HEADING_FOR_A_LOW = with_bolus(evening(level_mg_dl=120), 2.0)
 
 
@@ -62,6 +64,14 @@ def test_no_smaller_snack_would_do(twin: Twin) -> None:
     less = SETTINGS.model_copy(update={"snacks_g": smaller, "basals": ()})
     tried = advise(twin, HEADING_FOR_A_LOW, _night(twin, HEADING_FOR_A_LOW), less)
     assert tried == Advice(silence=Silence.NOTHING_HELPS)
+
+
+def test_nobody_is_to_eat_while_glucose_is_high(twin: Twin) -> None:
+    night = _night(twin, HEADING_FOR_A_LOW)
+    below = night.belief.last_reading_mg_dl - 1
+    high = SETTINGS.model_copy(update={"corrected_above_mg_dl": below})
+    found = advise(twin, HEADING_FOR_A_LOW, night, high)
+    assert found == Advice(silence=Silence.NOTHING_HELPS)
 
 
 def test_a_larger_bolus_wants_a_larger_snack(twin: Twin) -> None:
