@@ -1,7 +1,9 @@
 """What exercise does to a person's glucose, by its kind and the time of the day.
 
-The change of glucose over a bout and the hour after is compared with that over the same hours of
-days without exercise, given where glucose was at the beginning.
+The change of glucose over a bout and some time after is compared with that over the same hours of
+days without exercise, given where glucose was at the beginning. It is followed to its lowest point,
+for what is eaten against a low is no part of what exercise does; of anaerobic exercise, which
+raises glucose, to the end.
 """
 
 from collections import defaultdict
@@ -11,7 +13,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from hybridtwin.patterns.chance import Floats, coefficient
+from hybridtwin.glycemia.trace import Floats, Index
+from hybridtwin.patterns.chance import coefficient
 from hybridtwin.patterns.pattern import Pattern, unknown
 from hybridtwin.patterns.settings import ExerciseSettings, PatternSettings
 from hybridtwin.patterns.weeks import Weeks
@@ -19,6 +22,7 @@ from hybridtwin.units import STEP_MIN, steps
 
 KIND: Final = "exercise"
 LEAST_BOUTS: Final = 5
+_RAISES: Final = "anaerobic"
 _STEP: Final = pd.Timedelta(minutes=STEP_MIN)
 
 
@@ -51,14 +55,15 @@ def _bouts(weeks: Weeks, settings: ExerciseSettings) -> dict[str, list[_Bout]]:
     rows = rows[rows["duration_min"] >= settings.least_min]
     found = defaultdict(list)
     for row in rows.itertuples():
+        kind = row.kind if isinstance(row.kind, str) else "aerobic"
+        after_min = settings.after_min if kind == _RAISES else settings.lowest_after_min
         begin = round((row.time - weeks.trace.start) / _STEP)
-        end = begin + steps(row.duration_min + settings.after_min)
+        end = begin + steps(row.duration_min + after_min)
         if begin < 0 or end >= len(weeks):
             continue
         minute = weeks.trace.minute[begin]
         for part, (first, last) in settings.parts_of_day.items():
             if first <= minute < last:
-                kind = row.kind if isinstance(row.kind, str) else "aerobic"
                 found[f"{kind}, {part}"].append(_Bout(begin, end))
     return found
 
@@ -84,11 +89,12 @@ def _responses(
             glucose[begin] - glucose[np.maximum(begin - _LATELY, 0)],
             *(
                 total[end] - total[before]
-                for total in (_total(weeks.bolus_u), _total(weeks.carbs_g))
+                for total in (_total(weeks.bolus_u), _total(weeks.meals_g))
             ),
         ]
     )
-    change = glucose[end] - glucose[begin]
+    reached = glucose[end] if part.startswith(_RAISES) else _lowest(glucose, begin, end)
+    change = reached - glucose[begin]
     known = ~(np.isnan(predictors).any(axis=1) | np.isnan(change))
     predictors, change, begin, exercised = (
         each[known] for each in (predictors, change, begin, exercised)
@@ -114,6 +120,13 @@ def _responses(
         against=float(np.copysign(settings.change_mg_dl, size)),
         chance=chance if abs(size) > settings.change_mg_dl else 1.0,
     )
+
+
+def _lowest(glucose: Floats, begin: Index, end: Index) -> Floats:
+    """(n,) least glucose from each beginning to its end; NaN where the end is not known."""
+    spans = zip(begin.tolist(), end.tolist(), strict=True)
+    lowest = [np.fmin.reduce(glucose[first : last + 1]) for first, last in spans]
+    return np.where(np.isnan(glucose[end]), np.nan, lowest)
 
 
 def _total(amounts: Floats) -> Floats:

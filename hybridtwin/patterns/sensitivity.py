@@ -3,6 +3,8 @@
 Insulin given and the glucose that remains are set against each other day by day: what a day's
 insulin leaves is about as much higher as it does less, so the logarithm of (insulin x mean glucose)
 falls where sensitivity rises, and what the day's logged carbohydrate explains of it is taken off.
+Carbohydrate against lows undoes insulin: as much as is bolused for so much at meals counts as not
+given, or the treatment of the lows that rising sensitivity brings would hide it.
 The last days are compared with those before, for every day on which the change may have begun;
 how much of a difference chance makes shows where days are shuffled. Where one day is like the next,
 the difference counts for less.
@@ -17,13 +19,13 @@ from hybridtwin.glycemia.trace import DAY_STEPS, Floats, Index
 from hybridtwin.patterns.pattern import Pattern, unknown
 from hybridtwin.patterns.settings import PatternSettings, SensitivitySettings
 from hybridtwin.patterns.weeks import Flags, Weeks
-from hybridtwin.units import steps
 
 FALLING: Final = "falling sensitivity"
 RISING: Final = "rising sensitivity"
 _MOST_ALIKE: Final = 0.8
 _SEED: Final = 7
-_TREATED_AFTER: Final = steps(20)
+_LEAST_LEFT: Final = 0.3
+"""Of a day's insulin, however much was eaten against lows."""
 
 
 def sensitivity(weeks: Weeks, settings: PatternSettings) -> list[Pattern]:
@@ -77,27 +79,22 @@ def _by_day(weeks: Weeks, settings: PatternSettings) -> tuple[Floats, Flags]:
         return values[len(values) - count * DAY_STEPS :].reshape(count, DAY_STEPS)
 
     glucose = days(weeks.trace.mg_dl)
-    insulin = days(weeks.insulin_u).sum(axis=1)
+    meals_g, treatment_g = weeks.meals_g, weeks.carbs_g - weeks.meals_g
+    given = days(weeks.insulin_u).sum(axis=1)
+    undone = weeks.bolus_u.sum() / max(meals_g.sum(), 1.0) * days(treatment_g).sum(axis=1)
+    insulin = np.maximum(given - undone, _LEAST_LEFT * given)
     worn = (~np.isnan(glucose)).mean(axis=1) >= settings.least_known
     known = worn & days(weeks.insulin_known).all(axis=1) & (insulin > 0)
     index = np.full(count, np.nan)
     index[known] = np.log(insulin[known] * np.nanmean(glucose[known], axis=1))
     logged = known & days(weeks.carbs_known).all(axis=1)
     if logged.sum() >= 2 * settings.least_times:
-        carbs = np.log1p(days(np.where(_treats(weeks), 0, weeks.carbs_g)).sum(axis=1))
+        carbs = np.log1p(days(meals_g).sum(axis=1))
         from_mean = carbs[logged] - carbs[logged].mean()
         spread = (from_mean**2).sum()
         slope = (from_mean * index[logged]).sum() / spread if spread > 0 else 0.0
         index[logged] -= max(slope, 0.0) * from_mean
     return index, known
-
-
-def _treats(weeks: Weeks) -> Flags:
-    """(T,) whether carbohydrate would be the treatment of a low, which sensitivity brings about."""
-    near = np.zeros(len(weeks), dtype=bool)
-    for low in weeks.lows:
-        near[low.begin : low.end + _TREATED_AFTER] = True
-    return near
 
 
 def _scan(values: Floats, first: Index) -> Floats:

@@ -67,8 +67,11 @@ class SiteSettings(Part):
     """Hours in which a pump's insulin seems not to arrive."""
 
     counts_after_hours: float = Field(1, gt=0, description="Shorter highs are not looked at.")
+    rare: float = Field(
+        0.05, gt=0, lt=1, description="Share of the time that is higher, where that is below 250."
+    )
     half_over_hours: tuple[float, float] = Field(
-        (0.75, 1.25),
+        (0.5, 1.0),
         description="Half of them are over after so long beyond that, at the least and at the "
         "most; between these it is the person's own.",
     )
@@ -81,7 +84,10 @@ class ExerciseSettings(Part):
     """What exercise does to glucose."""
 
     least_min: float = Field(20, ge=0, description="Shorter bouts are not looked at.")
-    after_min: int = Field(60, ge=0, description="Glucose is followed so long after a bout.")
+    lowest_after_min: int = Field(
+        30, ge=0, description="The lowest point is looked for so long after a bout,"
+    )
+    after_min: int = Field(60, ge=0, description="the end of a rise, by anaerobic exercise, then.")
     parts_of_day: dict[str, Clock] = Field(
         {"morning": (240, 720), "afternoon": (720, 1020), "evening": (1020, 1440)},
         description="Local minutes in which a bout begins.",

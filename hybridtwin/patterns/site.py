@@ -1,16 +1,17 @@
 """Site problems: hours of very high glucose that a pump's boluses do not end.
 
-A stretch above 250 mg/dL that goes on for hours in spite of boluses is suspected to come of the
-catheter or its site. Whether it is longer than chance makes it is judged by how soon the quarter
-of the person's very high stretches ends that ends first: if all ended at that rate, how long would
-the longest of so many be? An infection over days can look the same.
+A stretch above 250 mg/dL, or above what is rare for somebody who is lower nearly always, that goes
+on for hours in spite of boluses is suspected to come of the catheter or its site. Whether it is
+longer than chance makes it is judged by how soon the person's other very high stretches end: if all
+ended at that rate, how long would the longest of so many be? An infection over days can look the
+same.
 """
 
 from typing import Final
 
 import numpy as np
 
-from hybridtwin.glycemia.episodes import VERY_HIGH_MG_DL, Episode, episodes
+from hybridtwin.glycemia.episodes import HIGH_MG_DL, VERY_HIGH_MG_DL, Episode, episodes
 from hybridtwin.patterns.chance import Floats, at_least
 from hybridtwin.patterns.pattern import Pattern, unknown
 from hybridtwin.patterns.settings import PatternSettings, SiteSettings
@@ -19,6 +20,8 @@ from hybridtwin.units import steps
 
 KIND: Final = "site problems"
 _HOUR: Final = steps(60)
+_AS_MANY: Final = 2.0
+"""So many stretches of the slowest rate are held to be there beside the person's own."""
 
 
 def site(weeks: Weeks, settings: PatternSettings) -> list[Pattern]:
@@ -57,8 +60,9 @@ def site(weeks: Weeks, settings: PatternSettings) -> list[Pattern]:
 
 def _very_high(weeks: Weeks, by: SiteSettings) -> list[Episode]:
     """Stretches that last; a dip of less than half an hour does not end one."""
+    rare = float(np.nanquantile(weeks.trace.mg_dl, 1 - by.rare))
     with np.errstate(invalid="ignore"):
-        beyond = weeks.trace.mg_dl > VERY_HIGH_MG_DL
+        beyond = weeks.trace.mg_dl > np.clip(rare, HIGH_MG_DL, VERY_HIGH_MG_DL)
     found = episodes(beyond, weeks.known, steps(by.dip_min))
     return [each for each in found if each.end - each.begin >= by.counts_after_hours * _HOUR]
 
@@ -77,9 +81,11 @@ def _chance(hours: Floats, long: Floats, by: SiteSettings) -> float:
     """
     if not len(long):
         return 1.0
-    # The quarter that ends first tells the rate, as few site problems are among it.
-    quarter = float(np.quantile(hours, 0.25)) - by.counts_after_hours
-    half_over = float(np.clip(quarter * np.log(2) / np.log(4 / 3), *by.half_over_hours))
+    # Those that are suspected tell nothing of the rate.
+    beyond = hours[hours < by.least_hours] - by.counts_after_hours
+    least, most = by.half_over_hours
+    own = np.log(2) * beyond.sum()  # at a constant rate, half are over after ln 2 of the mean
+    half_over = float(np.clip((own + _AS_MANY * most) / (len(beyond) + _AS_MANY), least, most))
     lasting = 0.5 ** ((np.sort(long)[::-1] - by.counts_after_hours) / half_over)
     each = [at_least(count + 1, len(hours), share) for count, share in enumerate(lasting)]
     return min(1.0, len(long) * min(each))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,11 @@ from hybridtwin.glycemia.episodes import LOW_MG_DL, Episode, episodes
 from hybridtwin.glycemia.trace import Floats, Index, Trace, to_trace
 from hybridtwin.record import Record
 from hybridtwin.timeline import BOLUS, CARBS, CHANNEL, LONG_ACTING, Timeline, to_timeline
-from hybridtwin.units import STEP_MIN
+from hybridtwin.units import STEP_MIN, steps
 
 Flags = NDArray[np.bool_]
 _STEP = pd.Timedelta(minutes=STEP_MIN)
+_TREATED_AFTER: Final = steps(20)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,14 @@ class Weeks:
         """Lows of 15 minutes or longer."""
         with np.errstate(invalid="ignore"):
             return episodes(self.trace.mg_dl < LOW_MG_DL, self.known)
+
+    @cached_property
+    def meals_g(self) -> Floats:
+        """(T,) carbohydrate that is not the treatment of a low."""
+        treats = np.zeros(len(self), dtype=bool)
+        for low in self.lows:
+            treats[low.begin : low.end + _TREATED_AFTER] = True
+        return np.where(treats, 0.0, self.carbs_g)
 
     @cached_property
     def midnights(self) -> Index:

@@ -29,25 +29,28 @@ class ReviewSettings(BaseModel):
         description="Whether to look for what would help. Experimental: on virtual people too few "
         "lows were prevented by what is found (see the protocol review-suggestions).",
     )
-    low_at_most: float = Field(
-        0.15, gt=0, lt=1, description="Probability of a low under which a suggestion must bring it."
+    prevents_at_least: float = Field(
+        0.85, gt=0, le=1, description="Share of the paths with a low that a suggestion must spare."
     )
     very_high_at_most: float = Field(
-        0.3, ge=0, le=1, description="Probability above 250 mg/dL that it must not exceed."
+        0.3, ge=0, le=1, description="Share of these that it may lift above 250 mg/dL."
     )
-    long_high_at_most: float = Field(
-        0.3, ge=0, le=1, description="Probability of a long time above 180 mg/dL likewise."
+    long_high_min: float = Field(
+        120, gt=0, description="How long above 180 mg/dL is told as long, minutes."
     )
-    long_high_min: float = Field(120, gt=0, description="How long is long, minutes.")
     snack_after_min: float = Field(10, ge=0, description="When a snack is eaten, from now.")
     snacks_g: tuple[Annotated[float, Field(gt=0, le=100)], ...] = Field(
-        (10, 15, 20, 25, 30, 35, 40, 45, 50),
+        (10, 15, 20, 25, 30, 40, 50, 60),
         description="Snacks that are tried, g of carbohydrate.",
     )
     basals: tuple[tuple[Percent, Hours], ...] = Field(
-        ((50, 2), (80, 2), (50, 4), (100, 2), (80, 4)),
-        description="Less basal insulin that is tried: by how many percent, for how many hours.",
+        (),
+        description="Less basal insulin that is tried: by how many percent, for how many hours. "
+        "None as it comes: on virtual people it came too late, and made highs towards morning.",
     )
     corrected_above_mg_dl: float = Field(
-        180, gt=0, description="A last reading above which people correct."
+        180,
+        gt=0,
+        description="A last reading above which people correct; then nothing else is suggested "
+        "than to hold that back.",
     )

@@ -63,7 +63,7 @@ def test_both_protocols_give_tidy_rows() -> None:
     reasons = evaluate_reasons(
         ReviewReasonsProtocol(**SMALL, least_mg_dl=1), twin, QUICK, Progress(disable=True)
     )
-    review = ReviewSettings(explain_from=0, low_at_most=0.6, very_high_at_most=1)
+    review = ReviewSettings(explain_from=0, prevents_at_least=0.4, very_high_at_most=1)
     suggestions = evaluate_suggestions(
         ReviewSuggestionsProtocol(**SMALL, review=review.model_copy(update={"snacks_g": (30,)})),
         twin,

@@ -208,6 +208,20 @@ def test_insulin_that_does_less_is_falling_sensitivity():
     assert falling.since == MIDNIGHT + pd.Timedelta(days=DAYS - 5)
 
 
+def test_what_is_eaten_against_lows_does_not_hide_rising_sensitivity():
+    """Insulin and mean glucose are as before: only the treatment tells."""
+    life = Life()
+    life.glucose += np.random.default_rng(1).normal(0, 6, (DAYS, 1))
+    for day in range(DAYS - 5, DAYS):
+        for hour in (10, 16, 22):
+            life.glucose[day, at(hour) : at(hour) + 5] = 60
+            life.glucose[day, at(hour) + 5 : at(hour) + 10] += 60
+            life.carbs_g[day, at(hour) + 2] = 40
+    patterns = look(life.record())
+    assert patterns["rising sensitivity", ""].status == "found"
+    assert patterns["falling sensitivity", ""].status == "not found"
+
+
 def test_without_basal_insulin_sensitivity_is_unknown():
     record = Life().record()
     boluses = record.insulin[record.insulin["purpose"] == "bolus"]
@@ -230,6 +244,28 @@ def test_boluses_that_do_not_end_a_high_are_a_site_problem():
         life.record(), profile=Profile(time_zone="Europe/Berlin", therapy="injections")
     )
     assert look(injecting)["site problems", ""].status == "unknown"
+
+
+def test_a_site_problem_of_somebody_who_is_never_that_high_is_seen_too():
+    life = Life()
+    for day in range(DAYS):
+        life.glucose[day, at(13) : at(14)] = 190
+    for day in (9, 20):
+        life.glucose[day, at(8) : at(20)] = 230
+        life.bolus_u[day, [at(10), at(14)]] = 4
+    site = look(life.record())["site problems", ""]
+    assert (site.status, site.count) == ("found", 2)
+
+
+def test_what_is_eaten_against_its_low_does_not_hide_what_exercise_does():
+    life = Life()
+    for day in range(0, DAYS, 3):
+        life.exercise.append((day, at(17), "aerobic"))
+        life.glucose[day, at(17.25) : at(17.5)] = 62
+        life.carbs_g[day, at(17.5)] = 20
+    response = look(life.record())["exercise", "aerobic, evening"]
+    assert response.status == "found"
+    assert response.size == pytest.approx(-50, abs=8)
 
 
 @pytest.mark.parametrize(("kind", "change"), [("aerobic", -50), ("anaerobic", 50)])

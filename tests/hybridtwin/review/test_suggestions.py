@@ -4,19 +4,29 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
 
 from hybridtwin.native import native_walk
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin
 from hybridtwin.review.night import Night, forecast_night
 from hybridtwin.review.settings import ReviewSettings
-from hybridtwin.review.suggestions import Advice, Measure, Silence, advise
+from hybridtwin.review.suggestions import (
+    Advice,
+    Measure,
+    Silence,
+    advise,
+    lows_prevented,
+    very_highs_caused,
+)
 from hybridtwin.twin import Twin
 from hybridtwin.units import MG_DL_PER_MMOL_L
 from tests.hybridtwin.people import history
 from tests.hybridtwin.review.evenings import HOURS, NOW, evening, with_bolus
 
-SETTINGS = ReviewSettings(explain_from=0.0, low_at_most=0.4, very_high_at_most=0.4)
+SETTINGS = ReviewSettings(
+    explain_from=0.0, prevents_at_least=0.6, very_high_at_most=0.4, basals=((80, 2), (80, 4))
+)
 HEADING_FOR_A_LOW = with_bolus(evening(level_mg_dl=120), 2.0)
 
 
@@ -37,9 +47,10 @@ def test_a_suggestion_makes_the_low_it_names_unlikely_and_no_high_likely(twin: T
     found = _advice(twin, HEADING_FOR_A_LOW)
     assert found.suggestions
     for one in found.suggestions:
-        assert one.without.below_70 > SETTINGS.low_at_most >= one.following.below_70
+        still_low = 1 - SETTINGS.prevents_at_least
+        assert 0 <= one.following.below_70 <= still_low * one.without.below_70
         assert one.following.below_54 <= one.without.below_54
-        assert one.following.above_250 <= max(SETTINGS.very_high_at_most, one.without.above_250)
+        assert one.following.above_250 <= 0.4
         assert one.rise_low <= one.rise <= one.rise_high
         assert one.rise > 0
 
@@ -55,12 +66,30 @@ def test_no_smaller_snack_would_do(twin: Twin) -> None:
     assert tried == Advice(silence=Silence.NOTHING_HELPS)
 
 
+def test_nobody_is_to_eat_while_glucose_is_high(twin: Twin) -> None:
+    night = _night(twin, HEADING_FOR_A_LOW)
+    below = night.belief.last_reading_mg_dl - 1
+    high = SETTINGS.model_copy(update={"corrected_above_mg_dl": below})
+    found = advise(twin, HEADING_FOR_A_LOW, night, high)
+    assert found == Advice(silence=Silence.NOTHING_HELPS)
+
+
 def test_a_larger_bolus_wants_a_larger_snack(twin: Twin) -> None:
     sizes = []
     for dose_u in (1.5, 2.5):
         found = _advice(twin, with_bolus(evening(level_mg_dl=120), dose_u)).suggestions
         sizes.append(next(one.carbs_g or 0 for one in found if one.measure == Measure.SNACK))
     assert sizes[0] < sizes[1]
+
+
+def test_only_paths_with_a_low_tell_what_is_prevented() -> None:
+    level = torch.tensor([60.0, 60, 60, 60, 100, 100, 260, 100]).unsqueeze(1).repeat(1, 12)
+    lift = torch.tensor([20.0, 200, 20, 5, 20, 160, 20, 20]).unsqueeze(1)
+    often = torch.tensor([0, 1, 2, 3] * 3 + [4, 5, 6, 7])
+    for these in (torch.arange(8), often):
+        without, following = level[these], (level + lift)[these]
+        assert lows_prevented(without, following) == 3 / 4
+        assert very_highs_caused(without, following) == 1 / 4
 
 
 def _without_insulin(record: Record, after: pd.Timestamp) -> Record:
