@@ -117,6 +117,7 @@ def told_along(twin: Twin, record: Record, settings: UnloggedSettings) -> list[U
 def replay_chart(
     record: Record,
     moments: list[Moment],
+    found: pd.DataFrame,
     unit: GlucoseUnit = "mg/dL",
     told: Sequence[Unlogged] = (),
 ) -> Figure:
@@ -125,6 +126,7 @@ def replay_chart(
     Args:
         record: What arrived.
         moments: What `replay` gave.
+        found: The path of insulin sensitivity.
         unit: Of the glucose axis.
         told: What was probably not logged.
     """
@@ -133,7 +135,6 @@ def replay_chart(
     zone = record.profile.time_zone
     _draw_glucose(glucose, record, moments, unit)
     _draw_unlogged(glucose, record, told)
-    found = path(moments[-1].held, SENSITIVITY)
     # A day's row is what was held true as it ended.
     ends = pd.to_datetime(found["date"]) + pd.Timedelta(days=1)
     now = moments[-1].held.time.tz_convert(zone).tz_localize(None)
@@ -252,7 +253,7 @@ def _replay(
             moments.append(moment)
             progress.update(task, advance=1, description=f"{moment.time:%d %b %H:%M}")
     told = told_along(twin, record, settings.unlogged)
-    found = path(moments[-1].held, SENSITIVITY)
+    found = path(moments[-1].held, SENSITIVITY, settings.path_widening)
     first, last = found.iloc[0], found.iloc[-1]
     Console().print(
         f"{record.profile.participant}: {len(moments)} hours replayed. Insulin sensitivity "
@@ -270,4 +271,4 @@ def _replay(
     ]
     title = "Probably not logged:" if lines else "Nothing was probably left out of the log."
     Console().print("\n".join([title, *lines]), highlight=False, markup=False, soft_wrap=True)
-    draw(png, replay_chart(record, moments, unit, told))
+    draw(png, replay_chart(record, moments, found, unit, told))

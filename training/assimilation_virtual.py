@@ -212,7 +212,8 @@ def _unmoved(found: Followed) -> Followed:
 def metrics(found: Followed, protocol: VirtualProtocol) -> dict[str, Array]:
     """(P,) of each person, NaN where there is none.
 
-    `sensitivity_coverage_90`: share of days whose truth lies between the 5 and 95 % quantiles.
+    `sensitivity_coverage_90`: share of days whose truth lies between the 5 and 95 % quantiles,
+    widened as the path's.
     `sensitivity_error`: median over days of the error of the median, as a share of the truth.
     `fall_seen_24h`: whether the fall was seen within a day. `fall_seen_h`: after how many hours,
     of those who were seen. `false_falls_per_week`: how often a fall was seen where there was none.
@@ -220,9 +221,12 @@ def metrics(found: Followed, protocol: VirtualProtocol) -> dict[str, Array]:
     held = (found.members - _reference(found.members.median(-1).values).unsqueeze(-1)).double()
     true = found.true - _reference(found.true)
     late = slice(SCORED_FROM_DAY, None)
-    low, high = torch.quantile(held, torch.tensor([0.05, 0.95], dtype=held.dtype), dim=-1)
+    middle = held.median(-1).values
+    low, high = middle + protocol.assimilation.path_widening * (
+        torch.quantile(held, torch.tensor([0.05, 0.95], dtype=held.dtype), dim=-1) - middle
+    )
     inside = ((true >= low) & (true <= high)).double()[late].mean(0)
-    off = (held.median(-1).values - true).exp() - 1
+    off = (middle - true).exp() - 1
     seen, truth_fell = _seen(found, protocol)
     first = 24 * protocol.fall_day - _BEGIN // _HOURLY
     onset = seen & ~torch.nn.functional.pad(seen, (0, 0, 1, 0))[:-1]

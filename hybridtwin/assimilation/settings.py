@@ -162,6 +162,12 @@ class AssimilationSettings(BaseModel):
         6.0, gt=0, le=24, description="What is at most so late replays the hours since."
     )
     path_days: int = Field(120, ge=1, le=400, description="How many days of the path are kept.")
+    path_widening: float = Field(
+        1.4,
+        ge=1,
+        description="By how much its bands are wider than the filter's, which is too sure: nine "
+        "tenths of the days of virtual people, none of whom is scored, are to lie in them.",
+    )
 
     @model_validator(mode="after")
     def _enough(self) -> Self:

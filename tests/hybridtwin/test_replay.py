@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from hybridtwin import cli
 from hybridtwin.assimilation.assimilated import assimilate
+from hybridtwin.assimilation.path import path
 from hybridtwin.assimilation.settings import AssimilationSettings
 from hybridtwin.config import read_config
 from hybridtwin.errors import HistoryError, TwinError
@@ -18,7 +19,7 @@ from hybridtwin.native import native_walk
 from hybridtwin.record import Record
 from hybridtwin.record_files import save_record
 from hybridtwin.registry import load_twin
-from hybridtwin.replay import AHEAD_MIN, Moment, replay, replay_chart
+from hybridtwin.replay import AHEAD_MIN, SENSITIVITY, Moment, replay, replay_chart
 from hybridtwin.twin import Twin
 from hybridtwin.units import MG_DL_PER_MMOL_L
 from tests.hybridtwin.people import history
@@ -70,8 +71,9 @@ def test_a_stale_sensor_gives_no_forecast(moments: list[Moment]) -> None:
 def test_the_chart_shows_readings_and_forecasts_at_their_times(
     record: Record, moments: list[Moment]
 ) -> None:
+    found = path(moments[-1].held, SENSITIVITY, widening=1.0)
     for unit, factor in (("mg/dL", 1.0), ("mmol/L", MG_DL_PER_MMOL_L)):
-        glucose, slow = replay_chart(record, moments, unit).axes  # type: ignore[arg-type]
+        glucose, slow = replay_chart(record, moments, found, unit).axes  # type: ignore[arg-type]
         lines = {line.get_label(): line for line in glucose.lines}
         readings, ahead = lines["readings"], lines[f"forecast {AHEAD_MIN} min before"]
         # The made-up level steps by 30 mg/dL within 5 minutes.

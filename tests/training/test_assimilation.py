@@ -21,7 +21,8 @@ from training.kept_current import current
 from training.windows import Prediction, WindowRule, split_by_time
 
 DAYS, PEOPLE, MEMBERS, HOURS_BEFORE = 21, 4, 400, 12
-PROTOCOL = VirtualProtocol(people=PEOPLE, days=DAYS)
+AS_SAID = AssimilationSettings(path_widening=1.0)
+PROTOCOL = VirtualProtocol(people=PEOPLE, days=DAYS, assimilation=AS_SAID)
 
 
 def followed(sd: float, claimed: float, fall: float, late_h: int = 0) -> Followed:
@@ -48,6 +49,11 @@ def test_bands_that_are_right_hold_nine_days_in_ten_and_narrow_ones_fewer() -> N
     # The reference adds a fifth to the error's variance; four people's fortnights.
     assert right["sensitivity_coverage_90"].mean() == pytest.approx(0.87, abs=0.12)
     assert narrow["sensitivity_coverage_90"].mean() < 0.75
+    wide = PROTOCOL.model_copy(update={"assimilation": AssimilationSettings(path_widening=2.0)})
+    mended = metrics(followed(0.1, 0.05, 1.0), wide)
+    assert mended["sensitivity_coverage_90"].mean() == pytest.approx(
+        right["sensitivity_coverage_90"].mean(), abs=0.05
+    )
     assert right["sensitivity_error"].mean() == pytest.approx(0.6745 * 0.11, rel=0.4)
 
 

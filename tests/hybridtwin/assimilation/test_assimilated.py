@@ -163,10 +163,14 @@ def test_the_path_has_a_row_per_local_day(twin: Twin, record: Record) -> None:
     # There midnight comes within these hours.
     profile = record.profile.model_copy(update={"time_zone": "Pacific/Auckland"})
     held = assimilate(twin, None, replace(record, profile=profile), SETTINGS)
-    found = path(held, FOLLOWED[0])
+    found = path(held, FOLLOWED[0], widening=1.0)
     local = record.glucose["time"].dt.tz_convert(profile.time_zone).dt.strftime("%Y-%m-%d")
     assert found["date"].tolist() == sorted(set(local))
     assert len(found) == 2
     assert (found["low"] < found["median"]).all()
     assert (found["median"] < found["high"]).all()
     assert found["median"].between(0.4, 2.5).all()  # of what is usual
+    wide = path(held, FOLLOWED[0], widening=2.0)
+    assert wide["median"].equals(found["median"])
+    for end in ("low", "high"):  # in logarithms
+        assert wide[end].to_numpy() == pytest.approx(found[end] ** 2 / found["median"])
