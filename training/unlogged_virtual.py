@@ -65,7 +65,7 @@ class UnloggedRule(BaseModel):
     taken: float = Field(0.1, ge=0, lt=1, description="Share of meals' boluses without a log.")
     every_min: int = Field(30, ge=STEP_MIN, description="How often is looked.")
     near_min: float = Field(45, gt=0, description="Told is what is told so near to its time,")
-    soon_min: float = Field(120, gt=0, description="so soon after it; twice so for sites.")
+    soon_min: float = Field(120, gt=0, description="so soon after it; sites: twice both.")
 
 
 @dataclass(frozen=True)
@@ -238,11 +238,11 @@ def told_of(twin: Twin, record: Record, rule: UnloggedRule, settings: UnloggedSe
 
 def scores(life: Life, found: Told, rule: UnloggedRule) -> list[tuple[str, float]]:
     """Of one person, by metric; see `unlogged_metrics`."""
-    near = rule.near_min / STEP_MIN
     rows: list[tuple[str, float]] = []
     for kind, happened in life.wanted.items():
         name = kind.replace(" ", "_")
-        soon = rule.soon_min / STEP_MIN * (2 if kind == "site failure" else 1)
+        steps_for = (2 if kind == "site failure" else 1) / STEP_MIN  # it shows slowly
+        near, soon = rule.near_min * steps_for, rule.soon_min * steps_for
         in_time = (happened[:, 0] >= found.now[0]) & (happened[:, 0] + soon <= found.now[-1])
         wanted = happened[in_time]
         looks_of = [[one for one in look if one.kind == kind] for look in found.told]

@@ -88,10 +88,10 @@ class HindcastNoise(BaseModel):
     sensor_sd_mg_dl: float = Field(1.5, gt=0, description="Of a reading's error.")
     sensor_memory_min: float = Field(100, gt=0, description="In which that fades, to 1/e.")
     rate_sd_mg_dl_min: float = Field(
-        0.82, ge=0, description="Of a drift of glucose that the equations miss."
+        0.75, ge=0, description="Of a drift of glucose that the equations miss."
     )
     rate_memory_min: float = Field(6.3, gt=0, description="In which the drift fades, to 1/e.")
-    carbs_share: float = Field(0.4, ge=0, description="SD of logged grams, as a share of them.")
+    carbs_share: float = Field(0.55, ge=0, description="SD of logged grams, as a share of them.")
     carbs_time_sd_min: float = Field(17, ge=0, description="SD of a logged meal's time.")
     sensitivity: float = Field(0.18, ge=0, description="SD of its logarithm.")
     absorption: float = Field(0.3, ge=0, description="SD of the logarithm of the time in the gut.")
@@ -112,7 +112,7 @@ class UnloggedSettings(BaseModel):
         ge=0,
         description="What began so soon after the look back begins may be older: not told.",
     )
-    meals_a_day: float = Field(1.0, gt=0, description="Of which nobody logs.")
+    meals_a_day: float = Field(2.0, gt=0, description="Of which nobody logs.")
     meal_g: float = Field(35, gt=0, description="Median of these.")
     meal_spread: float = Field(0.6, gt=0, description="SD of the logarithm of their grams.")
     sites_a_day: float = Field(0.03, gt=0, description="Infusion sites that fail.")
@@ -126,7 +126,7 @@ class UnloggedSettings(BaseModel):
     least_g: float = Field(
         20, ge=0, description="Smaller meals are not told of, nor missed boluses."
     )
-    told_at: float = Field(0.6, gt=0, lt=1, description="Probability from which on it is told.")
+    told_at: float = Field(0.65, gt=0, lt=1, description="Probability from which on it is told.")
     noise: HindcastNoise = Field(default_factory=HindcastNoise)
 
 

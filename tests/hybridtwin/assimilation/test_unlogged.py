@@ -1,7 +1,7 @@
 """What was not logged, told from readings that the twin's own body made."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -64,8 +64,9 @@ def snacked(twin: Twin) -> Record:
     return lived(twin, insulin=[DOSE], meals=[LUNCH, SNACK])
 
 
-def minutes_off(one: Unlogged, time: object) -> float:
-    return abs((one.time - time).total_seconds()) / 60  # type: ignore[operator]
+def minutes_off(one: Unlogged, time: datetime) -> float:
+    apart: float = abs((pd.Timestamp(one.time) - time) / pd.Timedelta(minutes=1))
+    return apart
 
 
 def test_a_meal_is_told_with_its_time_and_grams(twin: Twin, snacked: Record) -> None:
