@@ -94,10 +94,11 @@ def _responses(
         ]
     )
     reached = glucose[end] if part.startswith(_RAISES) else _lowest(glucose, begin, end)
-    change = reached - glucose[begin]
+    # Insulin takes a share of what is there, so that changes are alike as shares.
+    change = np.log(reached / glucose[begin])
     known = ~(np.isnan(predictors).any(axis=1) | np.isnan(change))
-    predictors, change, begin, exercised = (
-        each[known] for each in (predictors, change, begin, exercised)
+    predictors, change, reached, begin, exercised = (
+        each[known] for each in (predictors, change, reached, begin, exercised)
     )
     if exercised.sum() < LEAST_BOUTS or (~exercised).sum() < LEAST_BOUTS:
         reason = (
@@ -105,7 +106,10 @@ def _responses(
             f"{LEAST_BOUTS} of each are needed"
         )
         return unknown(KIND, reason, part)
-    size, interval, chance = coefficient(predictors, change, 0)
+    share, interval, chance = coefficient(predictors, change, 0)
+    size, low, high = (
+        float(reached[exercised].mean() * (1 - np.exp(-each))) for each in (share, *interval)
+    )
     return Pattern(
         kind=KIND,
         part=part,
@@ -114,8 +118,8 @@ def _responses(
         counted="bouts",
         times=tuple(weeks.trace.time(int(point)) for point in begin[exercised]),
         size=size,
-        size_low=interval[0],
-        size_high=interval[1],
+        size_low=low,
+        size_high=high,
         unit="mg/dL",
         against=float(np.copysign(settings.change_mg_dl, size)),
         chance=chance if abs(size) > settings.change_mg_dl else 1.0,

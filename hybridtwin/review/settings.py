@@ -26,8 +26,8 @@ class ReviewSettings(BaseModel):
     )
     suggest: bool = Field(
         False,
-        description="Whether to look for what would help. Experimental: on virtual people too few "
-        "lows were prevented by what is found (see the protocol review-suggestions).",
+        description="Whether to look for what would help. Experimental: what is found prevents "
+        "lows of virtual people, but little is (see the protocol review-suggestions).",
     )
     prevents_at_least: float = Field(
         0.85, gt=0, le=1, description="Share of the paths with a low that a suggestion must spare."
