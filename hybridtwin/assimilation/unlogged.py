@@ -57,10 +57,10 @@ class Unlogged(BaseModel):
     probability: float = Field(ge=0, le=1, description="That it happened about then.")
     readings: int = Field(ge=0, description="How many readings were taken since.")
     off_mg_dl: float = Field(
-        description="How far these lie above what follows without it, mean: from what was logged, "
-        "or, for a missed bolus, from its having been given."
+        description="How far these lie above what follows without it, mean, mg/dL: from what was "
+        "logged, or, for a missed bolus, from its having been given."
     )
-    left_mg_dl: float = Field(description="The same where it is supposed to have happened.")
+    left_mg_dl: float = Field(description="The same where it is supposed to have happened, mg/dL.")
 
     @property
     def evidence(self) -> str:
