@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.serving.chromium import resize
+from tests.serving.chromium import resize, until_gone
 
 
 @pytest.fixture
@@ -87,7 +86,7 @@ def _choose(page, **choices):
         Select(page.find_element(By.NAME, name)).select_by_visible_text(value)
     before = page.find_element(By.TAG_NAME, "html")
     page.find_element(By.CSS_SELECTOR, ".reading button").click()
-    WebDriverWait(page, 20).until(staleness_of(before))
+    until_gone(page, before)
 
 
 def test_unit_clock_and_language_can_be_chosen_and_stay(page, url):

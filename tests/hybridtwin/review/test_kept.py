@@ -35,6 +35,6 @@ def test_of_another_evening_twin_or_settings_nothing_is_kept(tmp_path: Path) -> 
     for other in (
         Kept(path, later, "v1", settings),
         Kept(path, EVENING, "v2", settings),
-        Kept(path, EVENING, "v1", settings.model_copy(update={"low_at_most": 0.01})),
+        Kept(path, EVENING, "v1", settings.model_copy(update={"prevents_at_least": 0.5})),
     ):
         assert other.reviews() == {}

@@ -10,11 +10,10 @@ import pytest
 from pypdf import PdfReader
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.serving.accessible import broken_rules
-from tests.serving.chromium import resize
+from tests.serving.chromium import resize, until_gone
 from tests.serving.clinic.ward import KINDS, fill, fill_page
 
 CONTRAST = Path(__file__).parents[1] / "contrast.js"
@@ -37,7 +36,7 @@ def _sign_in(browser, login):
 def _press(browser, selector):
     before = browser.find_element(By.TAG_NAME, "html")
     browser.find_element(By.CSS_SELECTOR, selector).click()
-    WebDriverWait(browser, 20).until(staleness_of(before))
+    until_gone(browser, before)
 
 
 def _heading(browser, expected):
@@ -179,7 +178,7 @@ def test_a_patient_s_page(browser, service, sqlite_site):
     browser.execute_script("window.scrollTo(0, 0)")
     mark = browser.find_element(By.CSS_SELECTOR, "form[action$=acknowledge] button")
     mark.send_keys(Keys.ENTER)  # by the keyboard alone
-    WebDriverWait(browser, 20).until(staleness_of(mark))
+    until_gone(browser, mark)
     _heading(browser, "Zoë Page")
     assert "Seen by Dr Mia Lee" in browser.find_element(By.TAG_NAME, "main").text
     paper = _asked(browser, browser.find_element(By.CSS_SELECTOR, "a[href$=pdf]"))

@@ -10,11 +10,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.serving.accessible import broken_rules
-from tests.serving.chromium import resize
+from tests.serving.chromium import resize, until_gone
 from tests.serving.v1.site import batch, known_day
 
 CONTRAST = Path(__file__).parents[1] / "contrast.js"
@@ -51,7 +50,7 @@ def service(sqlite_site, browser):
 def _press(browser, selector):
     before = browser.find_element(By.TAG_NAME, "html")
     browser.find_element(By.CSS_SELECTOR, selector).click()
-    WebDriverWait(browser, 30).until(staleness_of(before))
+    until_gone(browser, before)
 
 
 def _keep(browser, name):
