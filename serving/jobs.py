@@ -182,6 +182,8 @@ def run(work: Work, stopping: Event) -> None:
     except TwinError as error:
         problem = error.code
     except Exception as error:  # one job's fault must not end the others
+        if stopping.is_set():  # in a process that ends anything fails; another takes it up again
+            return
         _log.error("job %s failed: %s", work.job.id, type(error).__name__)  # its text may hold data
         problem = "internal"
     with suppress(ConflictError), work.store.database.session() as session:

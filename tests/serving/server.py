@@ -64,4 +64,5 @@ def serving(log: Path, *options: str, **environment: str) -> Iterator[str]:
     said = log.read_text()
     assert server.returncode == 0, said
     assert "Traceback" not in said
-    assert [line for line in said.splitlines() if " failed: " in line] == []
+    failed = [line for line in said.splitlines() if " failed: " in line]
+    assert not failed, failed
