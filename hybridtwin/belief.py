@@ -9,6 +9,7 @@ from hybridtwin.events import Profile
 from hybridtwin.hybrid import Present
 from hybridtwin.output_statistics import Correction
 from hybridtwin.plan import Plan
+from hybridtwin.timeline import Timeline
 from hybridtwin.trust import Trust
 
 
@@ -19,6 +20,7 @@ class Belief:
     Attributes:
         time: Grid time of the last reading, from which forecasts start.
         now: When it was formed; doses and meals up to here are known.
+        timeline: What was known up to the last reading, its last grid point.
         profile: Whose it is.
         present: M members; the first is the central one.
         usual_basal_u_min: (M,) pump basal that goes on unless a plan says otherwise, U/min.
@@ -32,6 +34,7 @@ class Belief:
 
     time: pd.Timestamp
     now: pd.Timestamp
+    timeline: Timeline
     profile: Profile
     present: Present
     usual_basal_u_min: Tensor

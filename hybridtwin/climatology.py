@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hybridtwin.analogs import ANALOGS, analogs
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.glycemia.episodes import HIGH_MG_DL, LOW_MG_DL
 from hybridtwin.timeline import BOLUS, CARBS, CHANNEL, Timeline
@@ -82,13 +83,23 @@ def climatology(timeline: Timeline, anchors: Tensor, days: Tensor | None = None)
     anchor = anchors.numpy()
     known = np.full(len(anchor), CLIMATOLOGY_DAYS) if days is None else days.numpy()
     trace = joined(timeline)
-    given = _Sums([amounts(timeline, names) for names in (BOLUS, CARBS, ("basal_u",))])
+    bolus_u, carbs_g, basal_u = (amounts(timeline, names) for names in (BOLUS, CARBS, ("basal_u",)))
+    given = _Sums([bolus_u, carbs_g, basal_u])
     columns = [
         *_levels(trace, given, anchor, known),
         *_this_hour(trace, given, anchor, known),
+        *analogs(timeline, trace, bolus_u, carbs_g, anchor, anchor - known * _DAY).T,
         *_nights(timeline, trace, anchor, known),
     ]
     return torch.from_numpy(np.column_stack(columns)).float()
+
+
+def nothing_usual() -> Tensor:
+    """(1, F) climatology of somebody of whom not a day is known."""
+    found = torch.full((1, CLIMATOLOGY), torch.nan)
+    found[:, 0] = 0
+    found[:, _ANALOGS] = 0
+    return found
 
 
 def _ratio(total: Floats, count: Floats) -> Floats:
@@ -158,5 +169,6 @@ def _nights(timeline: Timeline, trace: Floats, anchor: Index, days: Index) -> li
     return columns
 
 
-CLIMATOLOGY: Final = 37
+CLIMATOLOGY: Final = 37 + ANALOGS
 """How many there are, F."""
+_ANALOGS: Final = slice(33, 33 + ANALOGS)

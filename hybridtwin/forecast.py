@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -95,7 +96,7 @@ class Forecast:
     paths_mg_dl: Tensor
     trust: Trust
 
-    @property
+    @cached_property
     def times(self) -> pd.DatetimeIndex:
         """(H,) instants, UTC."""
         step = pd.Timedelta(minutes=STEP_MIN)

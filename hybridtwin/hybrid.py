@@ -196,6 +196,15 @@ class Anchor:
     minute_of_day: Tensor
     modulators: Tensor
 
+    def rows(self, index: Tensor) -> "Anchor":
+        """The chosen histories."""
+        return Anchor(
+            self.reading_mg_dl[index],
+            self.lows[index],
+            self.minute_of_day[index],
+            self.modulators[:, index],
+        )
+
 
 def anchor_of(history: History) -> Anchor:
     """The anchor of B histories."""

@@ -9,6 +9,7 @@ import ctypes
 import functools
 from collections.abc import Callable, Sequence
 from itertools import accumulate
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +24,8 @@ from hybridtwin.neural.residual import ResidualWeights
 _LANES: Final = 16
 _PEOPLE: Final = 13  # in the trace; no other size is the same
 _FLAGS: Final = ("-O2", "-ffp-contract=fast")
+_MAKING: Final = Lock()
+"""One thread makes the program and the others wait: torch.fx fails where two trace at once."""
 
 _PROGRAM: Final = """
 #include <cmath>
@@ -301,9 +304,14 @@ def _source() -> str:
     )
 
 
-@functools.cache
 def _program() -> Callable[..., None] | None:
     """The compiled program; None where it cannot be made."""
+    with _MAKING:
+        return _compiled()
+
+
+@functools.cache
+def _compiled() -> Callable[..., None] | None:
     library = machine_code(_source(), _FLAGS, "forecasts are computed by torch, which is slower")
     if library is None:
         return None

@@ -1,14 +1,17 @@
 """Nightly: tonight's risk of a low of everybody in a folder, as a command."""
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import functools
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
+import torch
 import typer
+from pydantic_core import to_json
 from rich.console import Console
 from rich.progress import track
 
@@ -21,9 +24,8 @@ from hybridtwin.dynamics import walk
 from hybridtwin.errors import ModelError, RecordError
 from hybridtwin.native import native_walk
 from hybridtwin.panel import for_each
-from hybridtwin.record import Record
-from hybridtwin.record_files import load_record, record_folders
-from hybridtwin.registry import load_twin
+from hybridtwin.record_files import last_reading, load_record, record_folders
+from hybridtwin.registry import load_twin, twin_folder
 from hybridtwin.review.kept import Kept
 from hybridtwin.review.review import NightReview, NightRisk, by_attention, refusal, review_night
 from hybridtwin.review.settings import ReviewSettings
@@ -32,6 +34,8 @@ from hybridtwin.units import GlucoseUnit
 
 _MANY = 50
 """So many people are worth the seconds that machine code takes to be made."""
+_SHOWN = 200
+"""So many people's nights are listed on a terminal."""
 
 
 def register(app: typer.Typer) -> None:
@@ -82,41 +86,36 @@ def nightly(
             "Make them with: hybridtwin personalise --records DIR --out DIR",
         )
     settings = ReviewSettings() if config is None else read_config(config, ReviewSettings)
-    records, reviews = _read_all(record_folders(folder))
-    evening = read_time(now, "--now") if now else _newest(records)
-    population = load_twin(model)
-    kept = resume and Kept(resume, evening, population.config.version, settings)
+    homes = record_folders(folder)
+    time = read_time(now, "--now") if now else _newest(homes)
+    source = twin_folder(model)
+    population = load_twin(source)
+    kept = resume and Kept(resume, time, population.config.version, settings)
     finished = kept.reviews() if kept else {}
-    reviews += [finished[name] for one in records if (name := one.profile.participant) in finished]
-    records = [record for record in records if record.profile.participant not in finished]
-    steps = native_walk() if len(records) >= _MANY else walk
+    names = {home: str(home.relative_to(folder)) for home in homes}
+    reviews = [finished[name] for name in names.values() if name in finished]
+    left = [home for home, name in names.items() if name not in finished]
+    many = len(left) >= _MANY
     progress = Console(stderr=True)
-
-    def known() -> Iterator[tuple[Record, Twin]]:
-        for record in records:
-            try:
-                twin = replace(_twin_of(record, population, twins), walk=steps)
-            except ModelError as error:
-                reviews.append(refusal(record.profile.participant, str(error)))
-            else:
-                yield record, twin
-
-    for _, review in track(
-        for_each(partial(_review, evening=evening, settings=settings), known()),
+    for home, review in track(
+        for_each(
+            partial(_review, _Evening(time, settings, source, twins, many)),
+            left,
+            processes=torch.get_num_threads() if many else 1,
+        ),
         "Forecasting",
-        total=len(records),
+        total=len(left),
         console=progress,
         transient=True,
         disable=not progress.is_terminal,
     ):
         reviews.append(review)
-        if kept:
-            kept.add(review)
+        if kept and review.risk.status == "forecast":  # what keeps the others may be mended yet
+            kept.add(names[home], review)
     risks = [review.risk.in_unit(unit) for review in by_attention(reviews)]
-    _say_night(risks, evening, now, unit)
-    lines = [risk.model_dump(mode="json") for risk in risks]
-    content = {"now": evening.isoformat(), "unit": unit, "participants": lines}
-    write(json_file, json.dumps(content, indent=2))
+    _say_night(risks, time, now, unit)
+    content = {"now": time.isoformat(), "unit": unit, "participants": risks}
+    write(json_file, to_json(content, indent=2).decode())
     write(csv_file, tables.night_csv(risks, unit))
 
 
@@ -134,37 +133,62 @@ def _say_night(
         lines += [f"  {risk.participant}: {risk.reason}" for risk in refused]
     console = Console()
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-    console.print(tables.night(risks, unit))
-    suggested = tables.suggestions(risks, unit)
+    forecast = [risk for risk in risks if risk.status == "forecast"]
+    first = forecast[:_SHOWN]
+    console.print(tables.night(first, unit))
+    if len(forecast) > _SHOWN:
+        others = f"And {len(forecast) - _SHOWN:,} less likely to be low: see --csv or --json."
+        console.print(others, highlight=False)
+    suggested = tables.suggestions(first, unit)
     if suggested.row_count:
         console.print(suggested)
 
 
-def _read_all(homes: Sequence[Path]) -> tuple[list[Record], list[NightReview]]:
-    """The readable records, and a refusal for each of the others."""
-    records, refused = [], []
-    for home in homes:
-        try:
-            records.append(load_record(home))
-        except RecordError as error:
-            refused.append(refusal(home.name, str(error)))
-    return records, refused
-
-
-def _newest(records: Sequence[Record]) -> pd.Timestamp:
-    times = [record.glucose["time"].iloc[-1] for record in records if len(record.glucose)]
+def _newest(homes: Sequence[Path]) -> pd.Timestamp:
+    times = [time for home in homes if (time := last_reading(home)) is not None]
     return max(times, default=pd.Timestamp.now("UTC"))
 
 
-def _twin_of(record: Record, population: Twin, twins: Path | None) -> Twin:
-    own = None if twins is None else twins / record.profile.participant
-    return load_twin(own) if own is not None and own.is_dir() else population
+@dataclass(frozen=True)
+class _Evening:
+    """What is asked of everybody.
+
+    Attributes:
+        time: From which the night is looked at.
+        settings: Of the review.
+        model: The folder of the population twin.
+        twins: The folder of the personal ones.
+        many: Whether so many are asked that machine code is worth its making.
+    """
+
+    time: pd.Timestamp
+    settings: ReviewSettings
+    model: Path
+    twins: Path | None
+    many: bool
 
 
-def _review(
-    known: tuple[Record, Twin], evening: pd.Timestamp, settings: ReviewSettings
-) -> NightReview:
-    record, twin = known
-    if settings.keep_current:
-        twin = kept_current(twin, record.before(evening))
-    return review_night(twin, record, evening, settings)
+def _review(evening: _Evening, home: Path) -> NightReview:
+    try:
+        record = load_record(home)
+        twin = _twin_of(record.profile.participant, evening)
+    except (RecordError, ModelError) as error:
+        return refusal(home.name, str(error))
+    if evening.settings.keep_current:
+        twin = kept_current(twin, record.before(evening.time))
+    return NightReview(review_night(twin, record, evening.time, evening.settings).risk)
+
+
+def _twin_of(participant: str, evening: _Evening) -> Twin:
+    own = None if evening.twins is None else evening.twins / participant
+    found = load_twin(own) if own is not None and own.is_dir() else _population(evening.model)
+    return replace(found, walk=native_walk() if evening.many else walk)
+
+
+@functools.cache
+def _population(model: Path) -> Twin:
+    """Read once in each process, which need not look through it again for what can be forgotten."""
+    found = load_twin(model)
+    gc.collect()
+    gc.freeze()
+    return found

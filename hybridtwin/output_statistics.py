@@ -1,9 +1,10 @@
 """Output statistics: what the twin's forecasts have missed, learnt, and put right.
 
 Weather services correct a physical model by statistics of its past output (Glahn & Lowry 1972,
-J Appl Meteorol 11:1203-1211). Here boosted trees read the history, the person's climatology and the
-twin's own forecast, and say how far an open forecast is to be moved, and how much wider or narrower
-it is to be. They see no plan: what a dose or a meal changes is left to physiology.
+J Appl Meteorol 11:1203-1211). Here an open forecast is moved to where boosted trees, which read the
+history and the person's climatology, say that it ends when the twin is trusted by a share; others,
+which see the twin's own forecast too, say how much wider or narrower it is to be. None sees a plan:
+what a dose or a meal changes is left to physiology.
 """
 
 import gzip
@@ -33,6 +34,8 @@ _MEDIAN: Final = LEVELS.index(0.5)
 _COLUMNS: Final = [steps(minutes) - 1 for minutes in KNOTS_MIN]
 EXPECTED: Final = slice(-2 * len(KNOTS_MIN), -len(KNOTS_MIN))
 """Where predictors hold the twin's own forecast, mg/dL."""
+CHANGE: Final = slice(-len(KNOTS_MIN), None)
+"""Where they hold by how much it lies off the last reading, mg/dL."""
 
 Trees = lightgbm.Booster
 
@@ -81,19 +84,21 @@ class OutputStatistics:
     """Boosted trees of what forecasts miss, one for each of `KNOTS_MIN`.
 
     Attributes:
-        shift: They give mg/dL.
+        shift: They give mg/dL: what is missed where the twin's change is trusted by `trust`.
         widening: They give a factor.
         night: How likely the coming night's lows are, by their names.
+        trust: Share of the change that the twin expects, 0 to 1.
     """
 
     shift: Sequence[Trees]
     widening: Sequence[Trees]
     night: Mapping[str, NightStatistics] = field(default_factory=dict)
+    trust: float = 1.0
 
     def correct(self, predictors: Tensor) -> Correction:
         """The correction of windows with these predictors (B, F)."""
-        shift, widening = (_apply(each, predictors) for each in (self.shift, self.widening))
-        return Correction(shift, widening.clamp(*WIDENING))
+        shift = shift_mg_dl(self.shift, predictors, self.trust)
+        return Correction(shift, _apply(self.widening, predictors).clamp(*WIDENING))
 
     def _text(self) -> bytes:
         text = {
@@ -101,7 +106,7 @@ class OutputStatistics:
             for name in ("shift", "widening")
         }
         night = {name: low.as_text() for name, low in self.night.items()}
-        return json.dumps(text | {"night": night}).encode()
+        return json.dumps(text | {"night": night, "trust": self.trust}).encode()
 
     def save(self, path: Path) -> None:
         """Write the trees to a file; the same trees give the same bytes."""
@@ -126,9 +131,15 @@ def load_statistics(path: Path) -> OutputStatistics:
             for name in ("shift", "widening")
         )
         night = {name: NightStatistics.from_text(each) for name, each in text["night"].items()}
+        trust = float(text["trust"])
     except (EOFError, KeyError, lightgbm.basic.LightGBMError) as error:
         raise ValueError(f"{path.name} holds no output statistics ({error})") from error
-    return OutputStatistics(shift, widening, night)
+    return OutputStatistics(shift, widening, night, trust)
+
+
+def shift_mg_dl(shift: Sequence[Trees], predictors: Tensor, trust: float) -> Tensor:
+    """(B, K) how far forecasts are to be moved; see `OutputStatistics`."""
+    return _apply(shift, of_history(predictors)) - (1 - trust) * predictors[:, CHANGE]
 
 
 def of_history(predictors: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Sample paths: members' trajectories with the spread that the ensemble leaves unexplained."""
 
+import functools
 from typing import Final
 
 import torch
@@ -31,11 +32,17 @@ def correlation(steps: int, log_decay: float, memory_min: float) -> Tensor:
     return torch.exp(log_decay * torch.log(earlier / later) - (later - earlier) / memory_min)
 
 
-def standard_noise(correlations: Tensor, members: int, generator: torch.Generator) -> Tensor:
-    """(M, H) standard normal values with the given correlations (H, H)."""
-    steps = len(correlations)
-    factor = torch.linalg.cholesky(correlations + _JITTER * torch.eye(steps))
-    return torch.mm(torch.randn(members, steps, generator=generator), factor.T)
+@functools.lru_cache(maxsize=64)  # a night is as long for nearly everyone
+def correlation_factor(steps: int, log_decay: float, memory_min: float) -> Tensor:
+    """(H, H) whose product with its transpose is their `correlation`."""
+    found = correlation(steps, log_decay, memory_min)
+    factor: Tensor = torch.linalg.cholesky(found + _JITTER * torch.eye(steps))
+    return factor
+
+
+def standard_noise(factor: Tensor, members: int, generator: torch.Generator) -> Tensor:
+    """(M, H) standard normal values, correlated by a `correlation_factor` (H, H)."""
+    return torch.mm(torch.randn(members, len(factor), generator=generator), factor.T)
 
 
 def quantile_function(normal: Tensor, quantiles: Tensor) -> Tensor:

@@ -115,7 +115,7 @@ class Record:
     def before(self, time: pd.Timestamp) -> "Record":
         """The record as known at `time`: readings up to and including it, events before it."""
         logged = self.logged
-        if not logged.empty:
+        if not logged.empty and logged["end"].max() > time:
             logged = logged[logged["start"] < time]
             logged = logged.assign(end=logged["end"].clip(upper=time)).reset_index(drop=True)
         events = {name: _upto(getattr(self, name), time, "left") for name in EVENT_TABLES}
@@ -143,8 +143,8 @@ class Record:
 
 def late(rows: pd.DataFrame, time: pd.Timestamp) -> pd.DataFrame:
     """A table's rows from `time` on."""
-    if rows.empty:
-        return rows
+    if rows.empty or rows["time"].iloc[-1] < time:
+        return rows.iloc[:0]
     return rows.iloc[rows["time"].searchsorted(time) :].reset_index(drop=True)
 
 
@@ -171,7 +171,9 @@ def _time_problems(name: str, rows: pd.DataFrame) -> list[Problem]:
                 "Sort the rows by time.",
             )
         )
-    doubled = np.append(False, gaps == 0) if name == "glucose" else rows.duplicated().to_numpy()
+    doubled = np.append(False, gaps == 0)
+    if name != "glucose" and doubled.any():
+        doubled = rows.duplicated().to_numpy()
     if doubled.any():
         at = int(doubled.argmax())
         problems.append(

@@ -6,10 +6,11 @@ from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
+from pyarrow.parquet import ParquetFile
 from pydantic import BaseModel, ValidationError
 
 from hybridtwin.errors import RecordError
-from hybridtwin.event_tables import TABLES
+from hybridtwin.event_tables import TABLES, table
 from hybridtwin.events import Meal, Profile
 from hybridtwin.record import Provenance, Record
 
@@ -51,7 +52,7 @@ def load_record(home: Path) -> Record:
     try:
         header = _Header.model_validate_json((home / "record.json").read_text())
         tables = {
-            name: pd.read_parquet(home / f"{name}.parquet")
+            name: _read(home, name)
             for name in _STORED
             if name not in _LATER_TABLES or (home / f"{name}.parquet").exists()
         }
@@ -60,6 +61,25 @@ def load_record(home: Path) -> Record:
             str(home), f"not a readable record folder ({error})", "Import it again."
         ) from error
     return Record(profile=header.profile, provenance=header.provenance, **tables)
+
+
+def last_reading(home: Path) -> pd.Timestamp | None:
+    """When the last reading of a record folder was taken; None if there is none to be read."""
+    try:
+        with ParquetFile(home / "glucose.parquet") as file:
+            times = file.read(["time"], use_threads=False).column("time").to_pandas()
+    except (OSError, ValueError):  # what is wrong is told when the record is read
+        return None
+    return times.max() if len(times) else None
+
+
+def _read(home: Path, name: str) -> pd.DataFrame:
+    # Without what pandas spends on finding a file system, which is more than the reading takes.
+    with ParquetFile(home / f"{name}.parquet") as file:
+        if not file.metadata.num_rows:
+            return table(name)
+        rows: pd.DataFrame = file.read(use_threads=False).to_pandas(use_threads=False)
+    return rows
 
 
 def record_folders(folder: Path) -> list[Path]:

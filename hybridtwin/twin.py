@@ -26,7 +26,7 @@ from hybridtwin.output_statistics import (
     no_correction,
     predictors,
 )
-from hybridtwin.paths import correlation, paths, standard_noise, unexplained
+from hybridtwin.paths import correlation_factor, paths, standard_noise, unexplained
 from hybridtwin.physiology.covariates import beta_cells, prior_scores
 from hybridtwin.plan import Plan
 from hybridtwin.record import Record
@@ -143,6 +143,7 @@ class Twin:
         return Belief(
             time=time,
             now=now,
+            timeline=timeline,
             profile=record.profile,
             present=present,
             usual_basal_u_min=basal.expand(members),
@@ -302,9 +303,9 @@ class Twin:
         )
         if mode == "open":
             quantiles = belief.correction.widened(quantiles, minutes)
-        errors = correlation(count, self.config.error_log_decay, self.config.error_memory_min)
-        generator = torch.Generator().manual_seed(seed)
-        normal = standard_noise(errors, members, generator)
+        config = self.config
+        factor = correlation_factor(count, config.error_log_decay, config.error_memory_min)
+        normal = standard_noise(factor, members, torch.Generator().manual_seed(seed))
         return unexplained(trajectories, quantiles[0], normal)
 
     def person_for(self, profile: Profile) -> People:

@@ -10,11 +10,12 @@ observations is one of them: nothing doubles.
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
 import httpx
-from httpx_sse import connect_sse
+from httpx_sse import EventSource, connect_sse
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from hybridtwin.plan import Plan
@@ -181,13 +182,20 @@ class Client:
         headers: dict[str, str] = {}
         path = f"/v1/patients/{patient}/events"
         while True:
-            with connect_sse(self._http, "GET", path, headers=headers) as source:
-                if source.response.is_error:
-                    source.response.read()
-                    raise _refusal(source.response)
-                for event in source.iter_sse():
-                    headers = {"Last-Event-ID": event.id}
-                    yield NewsReport.model_validate_json(event.data)
+            with ExitStack() as connection:
+                source = self._news(connection, path, headers)
+                with suppress(httpx.TransportError):  # its process ended: another goes on
+                    for event in source.iter_sse():
+                        headers = {"Last-Event-ID": event.id}
+                        yield NewsReport.model_validate_json(event.data)
+
+    @_patiently
+    def _news(self, connection: ExitStack, path: str, headers: Mapping[str, str]) -> EventSource:
+        source = connection.enter_context(connect_sse(self._http, "GET", path, headers=headers))
+        if source.response.is_error:
+            source.response.read()
+            raise _refusal(source.response)
+        return source
 
     @_patiently
     def _again(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:

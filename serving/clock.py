@@ -8,6 +8,8 @@ No setting changes the time. A process that shows virtual people says so in its 
 (`serving.demo.service`).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -36,6 +38,17 @@ def follow(pace: Pace | None) -> None:
     """Live by a virtual clinic's time from now on, in this process; None for the machine's."""
     global _pace
     _pace = pace
+
+
+@contextmanager
+def standing_at(moment: datetime) -> Iterator[None]:
+    """Do something as of another moment, in this process."""
+    before = _pace
+    follow(Pace(origin=moment))
+    try:
+        yield
+    finally:
+        follow(before)
 
 
 def now() -> datetime:

@@ -5,23 +5,26 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import pandas as pd
 from sqlalchemy.orm import Session
 
 from hybridtwin.errors import TwinError
+from hybridtwin.forecast import ForecastReport
 from hybridtwin.panel import for_each
 from hybridtwin.record import Record
-from hybridtwin.review.night import NIGHT_END_H, in_reach
+from hybridtwin.review.night import NIGHT_END_H
 from hybridtwin.review.review import NightReview, NightRisk, refusal, review_night
+from hybridtwin.review.settings import ReviewSettings
 from hybridtwin.twin import Twin
 from serving import clock
 from serving.clinic import summary
 from serving.clinic.weeks import DAYS, Weeks, weeks
+from serving.due import TIMES, has_outcome_due, has_reach, is_review_due, last_night_end
+from serving.failures import told
 from serving.settings import Settings
 from serving.store import audit, consents, issued, jobs, patients, summaries
 from serving.store.errors import StoreError, UnknownError
@@ -33,47 +36,13 @@ if TYPE_CHECKING:
 
 ACTOR: Final = "the evening"
 """Who asks for what nobody asked for."""
+REVIEW: Final = ReviewSettings(suggest=True)
+"""A clinic is told what would help too."""
 _LOOK: Final = timedelta(minutes=1)
-_REVIEWED: Final[tuple[summaries.Part, ...]] = ("night", "nights")
-"""What says when a patient was last reviewed, and their night judged."""
-_SETTLED: Final = timedelta(minutes=30)
-"""How long after a night readings may still come before it is judged."""
 _REVISED_DAYS: Final = 3
 """For how long a night is judged anew, for readings that came late."""
+AnyPart = TypeVar("AnyPart", bound=summary.Part)
 _log = logging.getLogger(__name__)
-
-
-def is_due(zone: str, evening: time, now: datetime, reviewed: datetime | None) -> bool:
-    """Whether it is evening or night somewhere, and no review was made since it began.
-
-    Args:
-        zone: Where the patient lives.
-        evening: When it begins there.
-        now: The present.
-        reviewed: When the last review was made.
-    """
-    local = now.astimezone(ZoneInfo(zone))
-    day = local.date() - timedelta(days=local.hour < NIGHT_END_H)
-    begin = datetime.combine(day, evening, local.tzinfo)
-    return begin <= local and (reviewed is None or reviewed < begin)
-
-
-def last_night_end(zone: str, now: datetime) -> datetime:
-    """Six o'clock of the last morning that has settled."""
-    local = (now - _SETTLED).astimezone(ZoneInfo(zone))
-    day = local.date() - timedelta(days=local.hour < NIGHT_END_H)
-    return datetime.combine(day, time(NIGHT_END_H), local.tzinfo)
-
-
-def has_outcome_due(one: Summary, now: datetime) -> bool:
-    """Whether a patient's last night was reviewed and not yet judged."""
-    end = last_night_end(one.profile["time_zone"], now)
-    reviewed, judged = one.times.get("night"), one.times.get("nights")
-    return (
-        reviewed is not None
-        and end - timedelta(days=1) < reviewed < end
-        and (judged is None or judged < end)
-    )
 
 
 def look(store: Store, settings: Settings, now: datetime) -> None:
@@ -82,9 +51,9 @@ def look(store: Store, settings: Settings, now: datetime) -> None:
         clinics = summaries.clinics(session)
     for clinic in clinics:
         with store.database.reading() as session:
-            people = summaries.of_clinics(session, store.vault, [clinic], [], _REVIEWED)
+            people = summaries.of_clinics(session, store.vault, [clinic], [], TIMES)
         due: list[jobs.Kind] = []
-        if settings.evening and any(_is_due(one, settings.evening, now) for one in people):
+        if settings.evening and any(is_review_due(one, settings.evening, now) for one in people):
             due.append("review")
         if any(has_outcome_due(one, now) for one in people):
             due.append("outcome")
@@ -106,6 +75,8 @@ def start_evenings(store: Store, settings: Settings, stopping: Event) -> None:
                 look(store, settings, clock.now())
             except TwinError as error:  # a database that is away, or one person's odd row
                 _log.warning("the evening waits: %s", error.code)
+            except Exception as error:  # or there would be no evening any more
+                _log.error("the evening failed: %s", told(error))
 
     Thread(target=keep_looking, daemon=True).start()
 
@@ -116,9 +87,9 @@ def review(work: "Work") -> Iterator[None]:
     Where it is day, a patient is left as they are.
     """
     evening, now = work.settings.evening, clock.now()
-    people = [one for one in _in_order(work) if _in_reach(one, now)]
+    people = [one for one in _in_order(work) if has_reach(one, now)]
     if work.job.actor == ACTOR and evening:
-        people = [one for one in people if _is_due(one, evening, now)]
+        people = [one for one in people if is_review_due(one, evening, now)]
     with work.store.database.reading() as session:
         total = patients.count(session, str(work.job.clinic))
     for evening_of, found in for_each(_look_at, _evenings(work, people)):
@@ -154,9 +125,7 @@ def keep_lately(work: "Work", patient: uuid.UUID, record: Record) -> None:
 def _in_order(work: "Work") -> list[Summary]:
     """Whom a job has yet to do: a job that was cut off goes on behind the last one."""
     with work.store.database.reading() as session:
-        people = summaries.of_clinics(
-            session, work.store.vault, [str(work.job.clinic)], [], _REVIEWED
-        )
+        people = summaries.of_clinics(session, work.store.vault, [str(work.job.clinic)], [], TIMES)
     last = work.job.last
     return sorted((one for one in people if last is None or one.id > last), key=lambda one: one.id)
 
@@ -207,7 +176,7 @@ def _weeks(evening: _Evening) -> Weeks | None:
     try:
         return weeks(evening.known, evening.now.to_pydatetime())
     except Exception as error:  # one patient's fault must not hide their night
-        _log.error("the weeks cannot be told: %s", type(error).__name__)
+        _log.error("telling the weeks failed: %s", told(error))
         return None
 
 
@@ -216,9 +185,9 @@ def _night(evening: _Evening) -> NightReview:
     if not isinstance(evening.known, Record):
         return refusal(str(evening.patient), str(evening.known))
     try:
-        return review_night(evening.twin, evening.known, evening.now)
+        return review_night(evening.twin, evening.known, evening.now, REVIEW)
     except Exception as error:
-        _log.error("a review failed: %s", type(error).__name__)  # its text may hold data
+        _log.error("a review failed: %s", told(error))
         reason = str(error) if isinstance(error, TwinError) else "The review failed."
         return refusal(str(evening.patient), reason)
 
@@ -232,13 +201,15 @@ def _keep(work: "Work", evening: _Evening, found: _Found, total: int) -> None:
     def also(session: Session) -> None:
         shown = summary.night(review_of, evening.now.to_pydatetime())
         _put(session, work, evening.patient, "night", shown.issued, shown)
+        if review_of.risk.status == "refused":
+            _put(session, work, evening.patient, "refused", shown.issued, summary.Part())
         if found.weeks:
             _put(session, work, evening.patient, "weeks", found.weeks.end, found.weeks)
 
     results: dict[issued.Kind, bytes] = {"review": review_of.risk.model_dump_json().encode()}
     if review_of.forecast:
         results["forecast"] = review_of.forecast.report().model_dump_json().encode()
-    work.keep(evening.patient, evening.twin, results, total, also)
+    work.keep(evening.patient, evening.twin, results, total, also, purpose="care")
 
 
 def _judge(work: "Work", one: Summary, total: int) -> None:
@@ -248,25 +219,45 @@ def _judge(work: "Work", one: Summary, total: int) -> None:
     record, _ = work.record(one.id, _REVISED_DAYS + 2)
     with work.store.database.session() as session:
         jobs.advance(session, work.job, work.worker, total, one.id)
-        before = summaries.get(session, work.store.vault, one.id, "nights")
-        known = summary.Nights.model_validate_json(before) if before else summary.Nights()
-        nights = {night.end: night for night in known.nights}
+        patients.lock(session, one.id)
+        if not consents.may_use(session, one.id, "care"):  # withdrawn meanwhile
+            return
+        nights = _kept(session, work, one.id, "nights", summary.Nights).nights
+        pictures = _kept(session, work, one.id, "night_pictures", summary.NightPictures).nights
+        judged = {night.end: night for night in nights}
+        drawn = {night.end: night for night in pictures}
         for back in range(_REVISED_DAYS):
             morning = end - pd.DateOffset(days=back)
-            risk = _as_reviewed(session, work, one.id, morning)
-            if risk is not None:
-                judged = summary.past_night(record, risk, morning)
-                nights[judged.end] = judged
-        kept = summary.Nights(nights=[nights[key] for key in sorted(nights)][-summary.PAST_DAYS :])
-        _put(session, work, one.id, "nights", end.to_pydatetime(), kept)
+            review = _as_reviewed(session, work, one.id, morning)
+            if review is None:
+                continue
+            risk = NightRisk.model_validate_json(review.content)
+            night = summary.past_night(record, risk, morning)
+            judged[night.end] = night
+            forecast = _forecast_of(session, work, one.id, review)
+            if forecast:
+                drawn[night.end] = summary.night_picture(record, forecast, morning)
+        kept = summary.Nights(nights=[judged[key] for key in sorted(judged)][-summary.PAST_DAYS :])
+        shown = [drawn[key] for key in sorted(drawn)][-summary.PICTURES :]
+        time = end.to_pydatetime()
+        _put(session, work, one.id, "nights", time, kept)
+        _put(session, work, one.id, "night_pictures", time, summary.NightPictures(nights=shown))
         if kept.nights:
-            _put(session, work, one.id, "morning", end.to_pydatetime(), kept.nights[-1])
+            _put(session, work, one.id, "morning", time, kept.nights[-1])
         audit.append(session, work.job.actor, "outcome.keep", one.id)
+
+
+def _kept(
+    session: Session, work: "Work", patient: uuid.UUID, part: summaries.Part, kind: type[AnyPart]
+) -> AnyPart:
+    """A part as it was put, or an empty one."""
+    before = summaries.get(session, work.store.vault, patient, part)
+    return kind.model_validate_json(before) if before else kind()
 
 
 def _as_reviewed(
     session: Session, work: "Work", patient: uuid.UUID, end: pd.Timestamp
-) -> NightRisk | None:
+) -> issued.Document | None:
     """A night as it was last forecast before it began."""
     begin = end - pd.DateOffset(hours=NIGHT_END_H)
     found = issued.find(
@@ -278,7 +269,16 @@ def _as_reviewed(
         end=begin.to_pydatetime(),
         limit=1,
     )
-    return NightRisk.model_validate_json(found[0].content) if found else None
+    return found[0] if found else None
+
+
+def _forecast_of(
+    session: Session, work: "Work", patient: uuid.UUID, review: issued.Document
+) -> ForecastReport | None:
+    """The forecast behind a review, kept in the same moment."""
+    when = {"begin": review.time, "end": review.time}
+    found = issued.find(session, work.store.vault, patient, "forecast", **when, limit=1)
+    return ForecastReport.model_validate_json(found[0].content) if found else None
 
 
 def _put(
@@ -291,13 +291,3 @@ def _put(
 ) -> None:
     said = content.model_dump_json().encode()
     summaries.put(session, work.store.vault, patient, part, time, said)
-
-
-def _is_due(one: Summary, evening: time, now: datetime) -> bool:
-    due = is_due(one.profile["time_zone"], evening, now, one.times.get("night"))
-    return due and _in_reach(one, now)
-
-
-def _in_reach(one: Summary, now: datetime) -> bool:
-    """By day nothing can be said of the night; what was said of the last one would be gone."""
-    return in_reach(pd.Timestamp(now), one.profile["time_zone"])

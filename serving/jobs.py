@@ -26,9 +26,10 @@ from hybridtwin.record import Record
 from hybridtwin.registry import personal_to_bytes
 from hybridtwin.twin import Twin
 from serving import clock, evening, imports
+from serving.failures import told
 from serving.personal import record_and_twin
 from serving.settings import Settings
-from serving.store import audit, issued, jobs
+from serving.store import audit, consents, issued, jobs, patients
 from serving.store.errors import ConflictError, StoreError, UnknownError
 from serving.v1.belief import model_of, report_of
 from serving.v1.store import Store
@@ -66,6 +67,7 @@ class Work:
         results: Mapping[issued.Kind, bytes],
         total: int,
         also: Callable[[Session], None] | None = None,
+        purpose: consents.Purpose | None = None,
     ) -> None:
         """Keep one patient's results, say so, and write it down: all of it or nothing.
 
@@ -75,10 +77,14 @@ class Work:
             results: Their bytes by kind.
             total: How many patients the job is about.
             also: What is kept with them.
+            purpose: To which the patient still has to agree, or nothing is kept.
         """
         with self.store.database.session() as session:
             jobs.advance(session, self.job, self.worker, total, patient)
             with suppress(UnknownError):  # erased meanwhile
+                patients.lock(session, patient)  # whoever withdraws waits, or did so before
+                if purpose and not consents.may_use(session, patient, purpose):
+                    return
                 vault, now = self.store.vault, clock.now()
                 for kind, content in results.items():
                     if kind == "belief":
@@ -184,7 +190,7 @@ def run(work: Work, stopping: Event) -> None:
     except Exception as error:  # one job's fault must not end the others
         if stopping.is_set():  # in a process that ends anything fails; another takes it up again
             return
-        _log.error("job %s failed: %s", work.job.id, type(error).__name__)  # its text may hold data
+        _log.error("job %s failed: %s", work.job.id, told(error))
         problem = "internal"
     with suppress(ConflictError), work.store.database.session() as session:
         jobs.finish(session, work.job, work.worker, problem)
@@ -213,11 +219,11 @@ def work_off(
     store: Store,
     population: Callable[[], Twin],
     kinds: Sequence[str],
+    worker: uuid.UUID,
     stopping: Event,
     settings: Settings,
 ) -> None:
     """Take job after job of these kinds until `stopping`, and give back what is in hand then."""
-    worker = uuid.uuid4()
     while not stopping.is_set():
         try:
             with store.database.session() as session:
@@ -229,15 +235,39 @@ def work_off(
             job = None
         if job is None:
             stopping.wait(_WHEN_IDLE_S)
+    _give_back(store, worker)
+
+
+def _give_back(store: Store, *workers: uuid.UUID) -> None:
     with suppress(StoreError), store.database.session() as session:
-        jobs.give_back(session, worker)
+        for worker in workers:
+            jobs.give_back(session, worker)
 
 
-def start_working(store: Store, population: Callable[[], Twin], settings: Settings) -> Event:
-    """Work jobs off in threads of this process; setting the event ends them."""
-    stopping = Event()
-    for kinds in (AT_ONCE, LONG):
-        Thread(
-            target=work_off, args=(store, population, kinds, stopping, settings), daemon=True
-        ).start()
-    return stopping
+@dataclass(frozen=True)
+class Working:
+    """Threads of this process that work jobs off.
+
+    Attributes:
+        store: Where the jobs are.
+        workers: By what the threads are known there.
+        stopping: Set once the process is to end.
+    """
+
+    store: Store
+    workers: Sequence[uuid.UUID]
+    stopping: Event
+
+    def stop(self) -> None:
+        """Take no more jobs, and let others go on at once with those that would take too long."""
+        self.stopping.set()
+        _give_back(self.store, *self.workers)
+
+
+def start_working(store: Store, population: Callable[[], Twin], settings: Settings) -> Working:
+    """Work jobs off in threads of this process."""
+    begun = Working(store, [uuid.uuid4(), uuid.uuid4()], Event())
+    for kinds, worker in zip((AT_ONCE, LONG), begun.workers, strict=True):
+        work = (store, population, kinds, worker, begun.stopping, settings)
+        Thread(target=work_off, args=work, daemon=True).start()
+    return begun

@@ -1,5 +1,6 @@
-"""Figures for monitoring: requests by route and status, never by what a path names."""
+"""Figures for monitoring, and the log: requests by route and status, never by what a path names."""
 
+import logging
 import time
 from typing import Final
 
@@ -11,10 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _ELSEWHERE: Final = "elsewhere"
 """All paths that are no route's."""
+_log = logging.getLogger("bentoml.access")
 
 
 def measured(app: ASGIApp) -> ASGIApp:
-    """The app, its requests counted and timed; a stream is timed to its end."""
+    """The app, its requests counted, timed and told in the log; a stream is timed to its end."""
     requests = Counter(
         "hybridtwin_requests", "Requests answered.", ["method", "endpoint", "status"]
     )
@@ -37,8 +39,11 @@ def measured(app: ASGIApp) -> ASGIApp:
         finally:
             endpoint = getattr(scope.get("route"), "path", _ELSEWHERE)
             method = scope["method"] if endpoint != _ELSEWHERE else ""
+            took_s = time.perf_counter() - begin
             requests.labels(method, endpoint, status).inc()
-            seconds.labels(method, endpoint).observe(time.perf_counter() - begin)
+            seconds.labels(method, endpoint).observe(took_s)
+            who = (scope.get("client") or ("-",))[0]
+            _log.info("%s %s %s %d %.1f ms", who, method or "-", endpoint, status, 1000 * took_s)
 
     return meter
 

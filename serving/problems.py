@@ -1,11 +1,11 @@
 """Every error in one shape, problem details (RFC 9457), whatever part of the service found it."""
 
 import logging
-import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final, cast
 
+from anyio import BrokenResourceError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
@@ -15,6 +15,7 @@ from hybridtwin.errors import Problem, TwinError
 from hybridtwin.validation import explain, place
 from serving import page
 from serving.access.browser import is_navigation
+from serving.failures import told
 from serving.schema import MAX_BODY_BYTES, MAX_IMPORT_BYTES, ErrorReport, ProblemItem
 from serving.state import guest_of
 from serving.store.errors import (
@@ -151,8 +152,8 @@ def _http_error(request: Request, error: Exception) -> Response:
 def _internal_error(request: Request, error: Exception) -> Response:
     while isinstance(error, ExceptionGroup):  # of a stream's tasks
         error = error.exceptions[0]
-    stack = "".join(traceback.format_tb(error.__traceback__))  # its message could hold data
-    _log.error("%s failed: %s\n%s", request.url.path, type(error).__name__, stack)
+    if not isinstance(error, BrokenResourceError):  # a stream's reader hung up: FastAPI tells so
+        _log.error("%s failed: %s", request.url.path, told(error))
     problem = Problem(
         request.url.path, "the service failed", "It is not your request; please report it."
     )

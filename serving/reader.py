@@ -58,13 +58,17 @@ class Reader:
             return "> 99\N{NO-BREAK SPACE}%"
         return f"{100 * probability:.0f}\N{NO-BREAK SPACE}%"
 
+    def share(self, count: int, total: int) -> str:
+        """What was counted, as a share: 0 and 100 % are as true as any; a dash of none."""
+        return f"{100 * count / total:.0f}\N{NO-BREAK SPACE}%" if total else "–"
+
     def time(self, time: datetime, zone: str) -> str:
         """An instant as the clock in a zone shows it."""
         return self._clock(time.astimezone(ZoneInfo(zone)))
 
-    def o_clock(self, hour: int) -> str:
-        """A full hour, 0 to 23."""
-        return self._clock(datetime(2000, 1, 1, hour, tzinfo=UTC))
+    def o_clock(self, hour: int, minute: int = 0) -> str:
+        """A time of day, wherever that is."""
+        return self._clock(datetime(2000, 1, 1, hour, minute, tzinfo=UTC))
 
     def _clock(self, local: datetime) -> str:
         if self.clock == "24 h":

@@ -1,14 +1,18 @@
 """The BentoML service: `bentoml serve serving.service:HybridTwin`, or `hybridtwin serve`."""
 
 import gc
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from threading import Thread
+from threading import Condition, Event, Thread
+from types import FrameType
+from typing import Any
 
 import bentoml
 import pandas as pd
 import torch
 from anyio import Semaphore
+from cachetools import TTLCache, cached
 
 from hybridtwin.events import GlucoseReading, Profile
 from hybridtwin.native import native_walk
@@ -22,6 +26,7 @@ from serving.evening import start_evenings
 from serving.jobs import start_working
 from serving.meters import measured
 from serving.settings import from_environment
+from serving.timely import LONGEST_S, timely
 from serving.tonight import review_clinic
 from serving.v1.access import access_to
 from serving.v1.store import open_store
@@ -29,15 +34,19 @@ from serving.v1.store import open_store
 _COLLECT_AFTER = (100_000, 20, 100)
 """Cycles are looked for after so many new objects: a page makes some ten thousand, and no cycle."""
 
+_LOOK_EVERY_S = 1.0
+
 settings = from_environment()
 app = create_app(stored=settings.database is not None)
 torch.set_num_threads(1)  # requests run side by side; threads inside one would only contend
 
 
-@bentoml.asgi_app(measured(guarded(app)), path="/")
+@bentoml.asgi_app(measured(timely(guarded(app))), path="/")
 @bentoml.service(
     workers=settings.workers,
+    traffic={"timeout": 2 * LONGEST_S},  # its answer would have a shape of its own
     metrics={"enabled": False},  # they would name patients' paths to everyone
+    logging={"access": {"enabled": False}},  # so would it, and who asks could write lines of it
 )
 class HybridTwin:
     """One twin, loaded once, and the night of the clinic, reviewed beside it."""
@@ -52,7 +61,8 @@ class HybridTwin:
         app.state.twin, app.state.turn = twin, Semaphore(1)
         if settings.database is not None:
             app.state.working = start_working(app.state.store, lambda: app.state.twin, settings)
-            start_evenings(app.state.store, settings, app.state.working)
+            start_evenings(app.state.store, settings, app.state.working.stopping)
+            _tell_at_once(app.state.working.stopping)
         if settings.compiled:
             Thread(target=_compile, args=(twin,), daemon=True).start()
         app.state.review = settings.clinic and ThreadPoolExecutor(1).submit(
@@ -66,14 +76,35 @@ class HybridTwin:
     def stop(self) -> None:
         """Give back what is in hand, for others to go on with."""
         if settings.database is not None:
-            app.state.working.set()
+            app.state.working.stop()
 
     def __is_ready__(self) -> bool:
         """Whether questions can be answered now."""
-        return settings.database is None or app.state.store.database.reachable()
+        return settings.database is None or _usable()
 
 
 HybridTwin.add_asgi_middleware(readable)  # type: ignore[attr-defined]
+
+
+@cached(TTLCache(1, ttl=_LOOK_EVERY_S), condition=Condition())
+def _usable() -> bool:
+    """Whether the database is; looking writes to it, and anybody may ask as often as they like."""
+    found: bool = app.state.store.database.usable()
+    return found
+
+
+def _tell_at_once(stopping: Event) -> None:
+    """Set the event when the process is told to end: the server tells only after its last answer,
+    and a stream of news would go on for a quarter of an hour.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if callable(then := signal.getsignal(number)):
+
+            def told(number: int, frame: FrameType | None, then: Any = then) -> None:
+                stopping.set()
+                then(number, frame)
+
+            signal.signal(number, told)
 
 
 def _compile(twin: Twin) -> None:

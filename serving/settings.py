@@ -119,7 +119,7 @@ class Settings(BaseModel):
         600, ge=1, description="How often one caller may ask in a minute, for each process."
     )
     strangers_per_min: int = Field(
-        60, ge=1, description="How often one address may ask without valid credentials."
+        60, ge=1, description="How often one address may ask without valid credentials, likewise."
     )
 
     @field_validator("issuers")

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from http import HTTPStatus
+from threading import Event
 from typing import Annotated
 
 from anyio import Semaphore
@@ -43,6 +44,11 @@ def _settings(request: Request) -> Settings:
     return settings
 
 
+def _stopping(request: Request) -> Event:
+    stopping: Event = request.app.state.working.stopping
+    return stopping
+
+
 def guest_of(request: Request) -> Caller | None:
     """Whom the door let in; nobody where there is no door."""
     who: Caller | None = getattr(request.state, "caller", None)
@@ -60,3 +66,5 @@ TheModel = Annotated[Twin, Depends(_model)]
 TheTwin = Annotated[Twin, Depends(_twin, scope="function")]
 TheReview = Annotated[Future[Tonight] | None, Depends(_review)]
 TheSettings = Annotated[Settings, Depends(_settings)]
+TheStopping = Annotated[Event, Depends(_stopping)]
+"""Set once the process is to end, in a service with a store."""

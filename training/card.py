@@ -10,6 +10,7 @@ import pandas as pd
 
 from hybridtwin.errors import ModelError
 from hybridtwin.twin import TwinConfig
+from training.metrics import ALL
 
 _METRICS: Final = {
     "rmse": "RMSE, mg/dL",
@@ -23,6 +24,16 @@ _METRICS: Final = {
     "sign_right": "share of effects with the right sign",
     "ranking_error": "ranking error of interventions",
     "difference_error": "error of the difference between two futures, over its size",
+    "sensitivity_coverage_90": "share of days with the true sensitivity inside its 90 % band",
+    "sensitivity_error": "error of the sensitivity, as a share of it",
+    "fall_seen_24h": "share of falls of the sensitivity seen within a day",
+    "false_falls_per_week": "falls seen that were none, per week",
+    "meal_told": "share of meals without a log that are told",
+    "meal_false_per_3_days": "meals told that were none, in three days",
+    "missed_bolus_told": "share of missed boluses that are told",
+    "missed_bolus_false_per_3_days": "missed boluses told that were none, in three days",
+    "site_failure_told": "share of failing infusion sites that are told",
+    "exercise_told": "share of bouts of exercise without a log that are told",
 }
 _MG_DL: Final = ("rmse", "mae", "crps")
 _ERRORS: Final = (
@@ -73,7 +84,8 @@ By the protocols named below, which stand in `configs/protocols/`. All models of
 on the same windows. Figures are means over participants, in brackets the 95 % interval over
 resampled participants. `twin` is this model as shipped, `twin-current` the same with what it missed
 of each person before put right, as it is served, `twin-personal` the same fine-tuned on what the
-protocol gives to learn from.
+protocol gives to learn from. People never seen (`unseen`, `cold-start`, `assimilation-real`) are
+scored by twins of folds, trained by the same recipe without them.
 """
 _TAIL: Final = """
 ## Limits
@@ -83,8 +95,7 @@ _TAIL: Final = """
   until a personal twin is fitted, and closed-loop data confound it.
 - Rare situations rest on physiology alone, with priors from published studies: the recordings hold
   hardly any rescue glucagon, alcohol, illness, ultra-rapid insulin or stated sprint.
-- A whole night ahead lows are ranked little better than by a person's own past rate of low nights;
-  beyond four hours its trajectory is about as sharp as the best peer's.
+- A whole night ahead lows are ranked little better than by a person's own past rate of low nights.
 - Two thirds of the training windows are 2 h long, one third 8 h: trust long horizons less.
 - HUPA-UCM's glucose was interpolated by its authors to 5 minutes; it is learnt from and scored at
   the original readings only.
@@ -123,6 +134,8 @@ def _section(report: dict[str, Any]) -> str:
         f"\n### {protocol['name']}\n\nCode {report['code_version']}, {report['created']}, "
         f"records {report['data_fingerprint'][:12]}.\n"
     ]
+    if means["cohort"].nunique() == 2:  # one, and all of that one
+        means = means[means["cohort"] != ALL]
     for (split, cohort), rows in means.groupby(["split", "cohort"], sort=False):
         people = int(rows["participants"].max())
         lines.append(f"\n#### {split}: {cohort}, {people} participants\n")
@@ -201,7 +214,7 @@ def _markdown(
     corner: str, horizons_min: Sequence[int], names: Sequence[str], cells: Sequence[Sequence[str]]
 ) -> str:
     lines = [
-        [corner, *(f"{horizon} min" for horizon in horizons_min)],
+        [corner, *(f"{horizon} min" if horizon else "now" for horizon in horizons_min)],
         ["---"] * (len(horizons_min) + 1),
         *([name, *row] for name, row in zip(names, cells, strict=True)),
     ]

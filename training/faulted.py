@@ -15,7 +15,7 @@ from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.record import Record
 from hybridtwin.sensor_faults.modes import Array
 from hybridtwin.timeline import CHANNEL, Timeline, to_timeline
-from hybridtwin.units import steps
+from hybridtwin.units import STEP_MIN, steps
 from hybridtwin.virtual.faults import Fault, FaultKind, corrupt, draw_faults
 from hybridtwin.virtual.life import live
 from hybridtwin.virtual.patients import load_patients
@@ -76,6 +76,11 @@ class Part:
         """(T,) scored, with a reading in the 15 minutes up to it."""
         recent = np.convolve(self.timeline.original, np.ones(COVERAGE_STEPS))
         return (recent[: len(self.timeline)] > 0) & self.scored
+
+    @cached_property
+    def every_min(self) -> float:
+        """Median time from one reading to the next."""
+        return float(np.median(np.diff(np.flatnonzero(self.timeline.original)))) * STEP_MIN
 
     def night(self, since_h: int, until_h: int) -> Mask:
         """(T,) scored, at local hours over midnight."""

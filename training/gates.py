@@ -55,6 +55,7 @@ class Gate(BaseModel):
 
     name: str = Field(description="Accuracy, calibration, night or cause.")
     protocol: str
+    models: tuple[str, ...] = Field(("twin",), min_length=1, description="Of a report's.")
     metrics: tuple[str, ...] = Field(min_length=1)
     horizons_min: tuple[int, ...] = Field((), description="Empty: all that are reported.")
     cohorts: tuple[str, ...] = Field((), description="Empty: all that are reported.")
@@ -73,7 +74,6 @@ class PromotionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field("twin", description="Which of a report's models is meant.")
     confidence: float = Field(0.95, gt=0, lt=1, description="Of the difference's interval.")
     bootstrap_samples: int = Field(4000, ge=100)
     seed: int = 0
@@ -86,7 +86,7 @@ class Finding:
 
     Attributes:
         gate: Which asked for it.
-        where: Protocol, cohort and horizon, in words.
+        where: Model, protocol, cohort and horizon, in words.
         metric: Its name.
         champion: The mean over participants.
         challenger: The same of the challenger.
@@ -155,7 +155,9 @@ def compare(champion: Reports, challenger: Reports, settings: PromotionSettings)
             findings += [_missing(gate, gate.protocol, metric) for metric in gate.metrics]
             continue
         _check_comparable(gate.protocol, *pair)
-        findings += _gate(gate, [report.rows for report in pair], settings)
+        for model in gate.models:
+            rows = [report.rows[report.rows["model"] == model] for report in pair]
+            findings += _gate(gate, model, rows, settings)
     return findings
 
 
@@ -173,24 +175,24 @@ def _check_comparable(name: str, champion: Scores, challenger: Scores) -> None:
             )
 
 
-def _gate(gate: Gate, pair: Sequence[pd.DataFrame], settings: PromotionSettings) -> list[Finding]:
-    """Findings of one gate, from the champion's and the challenger's rows."""
-    rows = [
-        each[(each["model"] == settings.model) & each["metric"].isin(gate.metrics)] for each in pair
-    ]
+def _gate(
+    gate: Gate, model: str, pair: Sequence[pd.DataFrame], settings: PromotionSettings
+) -> list[Finding]:
+    """Findings of one gate, from the champion's and the challenger's rows of one model."""
+    rows = [each[each["metric"].isin(gate.metrics)] for each in pair]
     reported = pd.concat(rows)
     findings = []
     for metric in gate.metrics:
         its = reported[reported["metric"] == metric]
         if its.empty:
-            findings.append(_missing(gate, gate.protocol, metric))
+            findings.append(_missing(gate, f"{model}, {gate.protocol}", metric))
         for split, cohort, horizon in itertools.product(
             its["split"].unique(),
             gate.cohorts or its["cohort"].unique(),
             gate.horizons_min or its["horizon_min"].unique(),
         ):
             name = gate.protocol if split == gate.protocol else f"{gate.protocol} ({split})"
-            where = f"{name}, {cohort}, {horizon} min"
+            where = f"{model}, {name}, {cohort}, {horizon} min"
             champion, challenger = (
                 _cell(each[each["split"] == split], metric, cohort, horizon) for each in rows
             )

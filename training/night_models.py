@@ -19,7 +19,7 @@ from hybridtwin.climatology import CLIMATOLOGY_DAYS
 from hybridtwin.inputs import as_usual
 from hybridtwin.night_statistics import EVENING_MIN, evening
 from hybridtwin.output_statistics import of_history
-from hybridtwin.paths import correlation, paths, standard_noise, unexplained
+from hybridtwin.paths import correlation_factor, paths, standard_noise, unexplained
 from hybridtwin.twin import MEMBERS, Twin, ensemble
 from hybridtwin.units import STEP_MIN, steps
 from training.features import Floats, tree_features
@@ -199,8 +199,8 @@ def sample_paths(
     sd = torch.tensor([twin.config.score_sd for twin in twins])
     twin = twins[0]
     model, config = twin.model, twin.config
-    errors = correlation(length, config.error_log_decay, config.error_memory_min)
-    normal = standard_noise(errors, members, torch.Generator().manual_seed(seed))
+    factor = correlation_factor(length, config.error_log_decay, config.error_memory_min)
+    normal = standard_noise(factor, members, torch.Generator().manual_seed(seed))
     minutes = STEP_MIN * torch.arange(1.0, length + 1)
     usual = usual_of(windows, torch.full((len(windows),), CLIMATOLOGY_DAYS))
     persons = [each.person for each in twins]

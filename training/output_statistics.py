@@ -18,10 +18,13 @@ from hybridtwin.errors import HistoryError
 from hybridtwin.hybrid import log_ratio
 from hybridtwin.neural.spread import KNOTS_MIN
 from hybridtwin.output_statistics import (
+    CHANGE,
     EXPECTED,
     Correction,
     OutputStatistics,
     Trees,
+    of_history,
+    shift_mg_dl,
 )
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin, save_twin
@@ -35,6 +38,7 @@ from training.forecasters import moments, usual_of
 from training.night_statistics import NightSettings, fit_nights
 from training.tree_fit import TreeSettings
 from training.windows import (
+    Mask,
     WindowRule,
     Windows,
     anchors,
@@ -65,6 +69,13 @@ class StatisticsSettings(BaseModel):
     days: tuple[int, ...] = Field(
         (2, 7, 14, 14), description="Of a person's past that are shown, taken in turn."
     )
+    trust: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of the change that the twin expects, before trees say what is missed: "
+        "it knows the days that it learnt from too well.",
+    )
     shift: TreeSettings = TreeSettings(rounds=400, leaves=24)
     widening: TreeSettings = TreeSettings(rounds=150, leaves=15)
     night: NightSettings = NightSettings()
@@ -89,7 +100,7 @@ def fit_statistics(twin: Twin, participants: Participants, settings: StatisticsS
     early = _fit(seen, seen.early, settings)
     conformal(spread, _beyond(seen, early.correct(seen.predictors))[:, seen.late])
     # What is kept learns from the days on which the spread was calibrated too, as peers do.
-    shift = _fit_shift(seen.table, seen.missed_mg_dl, seen.weight, settings.shift)
+    shift = _fit_shift(seen, seen.windows.targets_mg_dl, seen.every, settings)
     statistics = replace(early, shift=shift)
     twin = replace(twin, statistics=statistics)
     night = fit_nights(twin, participants, settings.night, settings.learn_fraction)
@@ -145,19 +156,14 @@ class Seen:
     late: Tensor
 
     @property
-    def table(self) -> Floats:
-        """(W, F) the predictors as trees take them."""
-        return self.predictors.double().numpy()
-
-    @property
     def trajectory_mg_dl(self) -> Tensor:
         """(W, K) what the twin expects."""
         return self.predictors[:, EXPECTED]
 
     @property
-    def missed_mg_dl(self) -> Floats:
-        """(W, K) reading less trajectory, NaN without a reading."""
-        return (self.windows.targets_mg_dl - self.trajectory_mg_dl).double().numpy()
+    def every(self) -> Mask:
+        """(W,) all of them."""
+        return np.ones(len(self.windows), dtype=bool)
 
     @property
     def weight(self) -> Floats:
@@ -196,28 +202,33 @@ def _seen(twin: Twin, windows: Windows, border: Tensor, days: tuple[int, ...]) -
 
 def _fit(seen: Seen, known: Tensor, settings: StatisticsSettings) -> OutputStatistics:
     """Statistics of the targets (W, K) that are known."""
-    table, weight = seen.table, seen.weight
-    missed = np.where(known.numpy(), seen.missed_mg_dl, np.nan)
+    target = torch.where(known, seen.windows.targets_mg_dl, torch.nan)
     odd = (seen.windows.anchor * STEP_MIN // _BLOCK_MIN % 2 == 1).numpy()
-    found = np.full_like(missed, np.nan)
+    found = torch.zeros(target.shape)
     for part in (odd, ~odd):
-        trees = _fit_shift(table[part], missed[part], weight[part], settings.shift)
-        found[~part] = np.column_stack(
-            [each.predict(table[~part], num_threads=1) for each in trees]
-        )
-    unseen = Correction(torch.from_numpy(found).float(), torch.ones(len(found), len(KNOTS_MIN)))
-    below, above = _beyond(seen, unseen)
+        trees = _fit_shift(seen, target, part, settings)
+        found[~part] = shift_mg_dl(trees, seen.predictors[~part], settings.trust)
+    below, above = _beyond(seen, Correction(found, torch.ones(found.shape)))
     far = torch.where(known, torch.where(below > 0, below, above), torch.nan).double().numpy()
+    table = seen.predictors.double().numpy()
     widening = [
-        settings.widening.fit("gamma", table, (label / np.nanmean(label)).clip(min=1e-3), weight)
+        settings.widening.fit(
+            "gamma", table, (label / np.nanmean(label)).clip(min=1e-3), seen.weight
+        )
         for label in far.T
     ]
-    return OutputStatistics(_fit_shift(table, missed, weight, settings.shift), widening)
+    shift = _fit_shift(seen, target, seen.every, settings)
+    return OutputStatistics(shift, widening, trust=settings.trust)
 
 
-def _fit_shift(table: Floats, missed: Floats, weight: Floats, trees: TreeSettings) -> list[Trees]:
-    """One forest for each column of what is missed (W, K)."""
-    return [trees.fit("l2", table, label, weight) for label in missed.T]
+def _fit_shift(
+    seen: Seen, target_mg_dl: Tensor, part: Mask, settings: StatisticsSettings
+) -> list[Trees]:
+    """One forest for each column of targets (W, K), where known, from a part (W,) of windows."""
+    trusted = seen.trajectory_mg_dl - (1 - settings.trust) * seen.predictors[:, CHANGE]
+    missed = (target_mg_dl - trusted).double().numpy()[part]
+    table = of_history(seen.predictors).double().numpy()[part]
+    return [settings.shift.fit("l2", table, label, seen.weight[part]) for label in missed.T]
 
 
 def _beyond(seen: Seen, correction: Correction) -> Tensor:

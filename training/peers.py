@@ -35,7 +35,7 @@ Regress = Callable[[Floats, Names], Floats]
 
 RIDGE_ALPHA: Final = 100.0
 RIDGE_ALPHA_OWN: Final = 1000.0
-TREES_MAX: Final = 600
+TREES_MAX: Final = 1500
 CATEGORIES_MAX: Final = 255
 """As many people as the trees can tell apart."""
 TREES: Final[dict[str, Any]] = {

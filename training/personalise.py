@@ -46,8 +46,8 @@ class PersonalSettings(BaseModel):
     learn_fraction: float = Field(1.0, gt=0, le=1, description="First share of time to learn from.")
     validation_fraction: float = Field(0.2, gt=0, lt=1, description="Last share of it, held back.")
     horizon_min: int = Field(240, ge=30, description="How far ahead windows are fitted, minutes.")
-    windows: int = Field(80, ge=1, description="Of each person and kind, evenly in time.")
-    rounds: int = Field(4, ge=1, description="How often the windows are linearised in between.")
+    windows: int = Field(160, ge=1, description="Of each person and kind, evenly in time.")
+    rounds: int = Field(8, ge=1, description="How often the windows are linearised in between.")
     window_weight: float = Field(
         1.2, gt=0, description="What a window is worth, in readings with persistence's error."
     )

@@ -83,5 +83,5 @@ def evaluate_reasons(
 def _first(twin: Twin, evening: Evening, reason: Driver) -> tuple[bool, float]:
     """Whether this is the first reason, and how likely a low is said to be."""
     night = forecast_night(twin, twin.believe(evening.record, evening.now))
-    reasons = explain(twin, evening.record, night).reasons
+    reasons = explain(twin, night).reasons
     return bool(reasons) and reasons[0].driver == reason, night.events.below_70

@@ -1,9 +1,10 @@
 """What was not logged, on virtual people: is it told, soon and rightly, and how often falsely?
 
-New patients of the UVA/Padova equations live some days twice. In one life the log of some of their
-larger meals is left out, and for half of these they take no bolus either. In the other meals are
-logged as usual, but infusion sites fail, people exercise, forget boluses, and leave some that they
-took out of the log. In both they forget as much again by themselves as people do.
+New patients of the UVA/Padova equations live three weeks twice. In one life the log of some of
+their larger meals is left out, and for half of these they take no bolus either. In the other meals
+are logged as usual, but infusion sites fail, people exercise, forget boluses, and leave some that
+they took out of the log. In both they forget as much again by themselves as people do. Their twins
+are fitted to the first weeks, with all that is left out of these; in the last one it is looked.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,12 +28,11 @@ from hybridtwin.units import STEP_MIN, steps
 from hybridtwin.virtual.days import Days
 from hybridtwin.virtual.drawn import draw_patients
 from hybridtwin.virtual.life import VirtualPerson, live
+from training.personalise import PersonalSettings, personalise
 
 Array = NDArray[np.float64]
 Change = Callable[[int, Days, pd.DatetimeIndex], Days]
 
-FROM_DAY: Final = 2
-"""Days from which on it is looked; those before are history."""
 _START: Final = pd.Timestamp("2024-01-15", tz="Europe/Berlin")
 _DAY: Final = steps(MINUTES_PER_DAY)
 _BOLUS: Final = (-steps(60), steps(75))
@@ -54,8 +54,9 @@ class UnloggedRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    people: int = Field(20, ge=1)
-    days: int = Field(10, gt=FROM_DAY)
+    people: int = Field(40, ge=1)
+    days: int = Field(21, ge=4)
+    own_days: int = Field(14, ge=2, description="Of these, that twins are fitted to at first.")
     least_g: float = Field(30, gt=0, description="Of meals that are to be told.")
     left_out: float = Field(0.2, gt=0, lt=1, description="Share of these without a log,")
     without_bolus: float = Field(0.5, ge=0, le=1, description="and of these without a bolus.")
@@ -63,7 +64,7 @@ class UnloggedRule(BaseModel):
     exercise_a_day: float = Field(0.3, ge=0, lt=1, description="Bouts of an hour.")
     missed: float = Field(0.1, ge=0, lt=1, description="Share of meals without a bolus.")
     taken: float = Field(0.1, ge=0, lt=1, description="Share of meals' boluses without a log.")
-    every_min: int = Field(30, ge=STEP_MIN, description="How often is looked.")
+    every_min: int = Field(30, ge=STEP_MIN, description="How often is looked after these.")
     near_min: float = Field(45, gt=0, description="Told is what is told so near to its time,")
     soon_min: float = Field(120, gt=0, description="so soon after it; sites: twice both.")
 
@@ -102,11 +103,18 @@ def unlogged_metrics(
     found: dict[str, list[float]] = {}
     names = [life.record.profile.participant for life in lives[0]]
     for several in lives:
-        for life in several:
-            for metric, value in scores(life, told_of(twin, life.record, rule, settings), rule):
+        for life, own in zip(several, own_twins(twin, several, rule), strict=True):
+            for metric, value in scores(life, told_of(own, life.record, rule, settings), rule):
                 found.setdefault(metric, []).append(value)
             progress.advance(task)
     return names, {metric: np.array(values) for metric, values in found.items()}
+
+
+def own_twins(twin: Twin, lives: Sequence[Life], rule: UnloggedRule) -> list[Twin]:
+    """Everyone's own, fitted to what was logged of their first days."""
+    begin = _START + pd.Timedelta(days=rule.own_days)
+    fits = personalise(twin, [life.record.before(begin) for life in lives], PersonalSettings())
+    return [replace(fit.twin, walk=twin.walk) for fit in fits]
 
 
 def meal_lives(rule: UnloggedRule, seed: int) -> list[Life]:
@@ -232,7 +240,7 @@ def told_of(twin: Twin, record: Record, rule: UnloggedRule, settings: UnloggedSe
     """What is told of a person, look by look."""
     end = _START + pd.Timedelta(minutes=STEP_MIN * (rule.days * _DAY - 1))
     timeline = to_timeline(record, end, _START)
-    now = torch.arange(FROM_DAY * _DAY, len(timeline), steps(rule.every_min))
+    now = torch.arange(rule.own_days * _DAY, len(timeline), steps(rule.every_min))
     return Told(now.numpy(), looks(twin, record, timeline, now, settings), timeline.start)
 
 

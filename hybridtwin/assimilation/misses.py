@@ -29,6 +29,8 @@ _LEAST_SD_MG_DL: Final = 5.0
 _TYPICAL_MG_DL, _SPREAD_MG_DL = 150.0, 50.0
 _FULL_MIN: Final = 120.0
 """From this horizon on a forecast may miss as much as any; before, by the root of the time."""
+_USUAL_MIN: Final = 30.0
+"""The horizon for which `MissesSettings.usual_days` is stated."""
 _HARMONICS: Final = 3
 _FEATURE: Final = 0.2
 """How much each of many features may matter, beside the level and the time of day."""
@@ -152,8 +154,8 @@ def learnt(said: Said, read_mg_dl: Tensor, age_days: Tensor, settings: MissesSet
     sd = said.sd_mg_dl.double()
     # Neighbouring windows overlap, and tell the same.
     worth = settings.worth / (_MINUTES / settings.every_min).clamp(min=1)
-    fading = torch.exp(-age_days / settings.memory_days)
-    fresh = (there * fading.unsqueeze(1) * worth).double()
+    seen = there * torch.exp(-age_days / settings.memory_days).unsqueeze(1)
+    fresh = (seen * worth).double()
     prior = torch.eye(x.shape[-1], dtype=x.dtype) / settings.shift_sd_mg_dl**2
     coefficients = torch.zeros(x.shape[1:], dtype=x.dtype)
     for _ in range(_PASSES):  # what lies far off weighs less, as Huber's loss has it
@@ -169,4 +171,10 @@ def learnt(said: Said, read_mg_dl: Tensor, age_days: Tensor, settings: MissesSet
     # much as so many forecasts.
     far = (left.clamp(max=_OUTLIER_SD) * fresh).sum(0) + settings.usual_windows * _MEAN_ABSOLUTE
     width = far / (fresh.sum(0) + settings.usual_windows) / _MEAN_ABSOLUTE
-    return Misses(coefficients.float().unsqueeze(0), width.float().clamp(*WIDENING).unsqueeze(0))
+    # What is missed on one day is alike all day, the more so the nearer it is.
+    days = seen.sum(0).double() * settings.every_min / MINUTES_PER_DAY
+    share = days / (days + settings.usual_days * (_USUAL_MIN / _MINUTES).sqrt())
+    return Misses(
+        (share.unsqueeze(1) * coefficients).float().unsqueeze(0),
+        width.pow(share).float().clamp(*WIDENING).unsqueeze(0),
+    )

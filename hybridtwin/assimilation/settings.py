@@ -78,6 +78,12 @@ class MissesSettings(BaseModel):
     usual_windows: float = Field(
         20, gt=0, description="What the usual width counts as much as, in independent forecasts."
     )
+    usual_days: float = Field(
+        4.5,
+        gt=0,
+        description="After so many days half of what forecasts half an hour ahead missed is put "
+        "right; further ahead sooner.",
+    )
 
 
 class HindcastNoise(BaseModel):
@@ -93,10 +99,30 @@ class HindcastNoise(BaseModel):
     rate_memory_min: float = Field(6.3, gt=0, description="In which the drift fades, to 1/e.")
     carbs_share: float = Field(0.55, ge=0, description="SD of logged grams, as a share of them.")
     carbs_time_sd_min: float = Field(17, ge=0, description="SD of a logged meal's time.")
+    carbs_late_share: float = Field(
+        0.3, ge=0, description="SD of the share of logged grams that waits in the stomach."
+    )
     sensitivity: float = Field(0.18, ge=0, description="SD of its logarithm.")
     absorption: float = Field(0.3, ge=0, description="SD of the logarithm of the time in the gut.")
     freedom: float = Field(
         30, gt=0, description="Degrees of freedom: how well all this is known of one person."
+    )
+
+
+class OwnNoise(BaseModel):
+    """How it is learnt how restless one person's glucose is; see `restless`."""
+
+    model_config = _MODEL
+
+    days: float = Field(14, gt=0, description="How far back hindcasts are made.")
+    every_min: int = Field(120, ge=5, description="How often, minutes.")
+    least: int = Field(12, ge=1, description="With fewer of them everybody is alike.")
+    quantile: float = Field(0.9, gt=0, lt=1, description="Of changes, that is compared.")
+    share: float = Field(
+        0.25, gt=0, le=1, description="Of it, that drift makes; the rest is misjudged meals."
+    )
+    within: tuple[float, float] = Field(
+        (0.15, 4.0), description="By how much the variance is smaller or larger at most."
     )
 
 
@@ -118,7 +144,7 @@ class UnloggedSettings(BaseModel):
     sites_a_day: float = Field(0.03, gt=0, description="Infusion sites that fail.")
     exercise_a_day: float = Field(0.2, gt=0, description="Bouts that nobody logs.")
     bolus_given: float = Field(
-        0.25,
+        0.4,
         gt=0,
         lt=1,
         description="Probability that a meal's bolus was given where none is logged.",
@@ -128,6 +154,7 @@ class UnloggedSettings(BaseModel):
     )
     told_at: float = Field(0.65, gt=0, lt=1, description="Probability from which on it is told.")
     noise: HindcastNoise = Field(default_factory=HindcastNoise)
+    own: OwnNoise = Field(default_factory=OwnNoise)
 
 
 class AssimilationSettings(BaseModel):

@@ -5,9 +5,10 @@ with one event more at each of several times. A hindcast of physiology alone, as
 the same body, the same chance, one thing changed.
 
 How far hindcasts lie off where all was logged is told in the same way: logged grams are misjudged
-and eaten a little earlier or later, slow parameters are not what the twin takes them for, and
-glucose drifts at a rate that fades, an Ornstein-Uhlenbeck process (Uhlenbeck & Ornstein 1930, Phys.
-Rev. 36:823), of which readings show the integral. Errors of neighbouring readings are alike.
+and eaten a little earlier or later, a part of them waits in the stomach, slow parameters are not
+what the twin takes them for, and glucose drifts at a rate that fades, an Ornstein-Uhlenbeck process
+(Uhlenbeck & Ornstein 1930, Phys. Rev. 36:823), of which readings show the integral. Errors of
+neighbouring readings are alike.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from torch import Tensor
 from hybridtwin.assimilation.hours import Hours
 from hybridtwin.assimilation.settings import HindcastNoise, UnloggedSettings
 from hybridtwin.assimilation.slow import DIRECTIONS, with_slow
-from hybridtwin.hybrid import People
+from hybridtwin.hybrid import People, Present
 from hybridtwin.inputs import Future, acting_inputs, modulators
 from hybridtwin.physiology.body import INPUTS
 from hybridtwin.physiology.exercise import exertion
@@ -33,6 +34,8 @@ MEALS_G: Final = (30.0, 80.0, 150.0)
 EXERCISE_MIN: Final = 60.0
 """Moderate exercise that is supposed, minutes."""
 _UNSURE: Final = ("sensitivity", "absorption")
+_LATE_MIN: Final = (60, 90)
+"""So much later a part of a meal may come."""
 _LEAST_SD_MG_DL: Final = 1.0  # readings are whole numbers
 _EATING: Final = steps(15)
 _EXERTION: Final = 0.5
@@ -86,7 +89,7 @@ def suppose(
         settings: At which times something may have begun.
     """
     rows = torch.arange(len(bolus_u))
-    present = twin.model.begin(hours.history, person.rows(torch.zeros_like(rows)))
+    present = _present(twin, hours, person)
     begins, slow = times(settings).tolist(), _off(settings.noise)
     counts = [1, len(begins) * len(MEALS_G), len(begins), len(begins), 1, len(slow)]
     count = sum(counts)
@@ -103,21 +106,49 @@ def suppose(
         every[:, next(columns), exercised, _EXERTED].clamp_(min=_EXERTION)
     every[rows, next(columns), bolus_at, _BOLUS] += bolus_u / STEP_MIN
 
-    each = rows.repeat_interleave(count)
     off = torch.zeros(count, len(DIRECTIONS))
     off[count - len(slow) :] = slow
+    found = _rolled(twin, hours, present, every, off)
+    logged, meal, site, exercise, bolus, moved = found.split(counts, dim=1)
+    meal = meal.unflatten(1, (len(begins), len(MEALS_G)))
+    return Supposed(logged[:, 0], meal, site, exercise, bolus[:, 0], moved)
+
+
+def hindcast(twin: Twin, hours: Hours, person: People) -> Tensor:
+    """(B, H) what would have been read with what was logged, mg/dL."""
+    present = _present(twin, hours, person)
+    every = _logged_amounts(hours, present.people).unsqueeze(1)
+    return _rolled(twin, hours, present, every, torch.zeros(1, len(DIRECTIONS)))[:, 0]
+
+
+def _present(twin: Twin, hours: Hours, person: People) -> Present:
+    """Where B hours begin."""
+    same = torch.zeros(len(hours.values), dtype=torch.long)
+    return twin.model.begin(hours.history, person.rows(same))
+
+
+def _rolled(twin: Twin, hours: Hours, present: Present, every: Tensor, off: Tensor) -> Tensor:
+    """(B, C, H) glucose, mg/dL.
+
+    Args:
+        twin: Whose weights.
+        hours: B.
+        present: Where they begin.
+        every: (B, C, H, m) what acts in each of C cases, per minute.
+        off: (C, L) how far slow parameters lie off in each.
+    """
+    people, cases = every.shape[:2]
+    each = torch.arange(people).repeat_interleave(cases)
     start = present.rows(each)
-    start = replace(start, people=with_slow(start.people, off.repeat(len(rows), 1)))
+    start = replace(start, people=with_slow(start.people, off.repeat(people, 1)))
     future = Future(
         amounts_per_min=every.flatten(0, 1).movedim(0, -1).contiguous(),
         modulators=modulators(hours.values)[each].movedim(0, -1),
         minute_of_day=hours.minute_of_day[each].T,
         is_open=torch.zeros(len(each)),
     )
-    found = twin.model.roll(start, future, twin.walk).unflatten(0, (len(rows), count)).double()
-    logged, meal, site, exercise, bolus, moved = found.split(counts, dim=1)
-    meal = meal.unflatten(1, (len(begins), len(MEALS_G)))
-    return Supposed(logged[:, 0], meal, site, exercise, bolus[:, 0], moved)
+    rolled: Tensor = twin.model.roll(start, future, twin.walk).unflatten(0, (people, cases))
+    return rolled.double()
 
 
 def _logged_amounts(hours: Hours, people: People) -> Tensor:
@@ -143,13 +174,16 @@ def _off(noise: HindcastNoise) -> Tensor:
     return found
 
 
-def covariance(supposed: Supposed, carbs_g: Tensor, settings: UnloggedSettings) -> Tensor:
+def covariance(
+    supposed: Supposed, carbs_g: Tensor, settings: UnloggedSettings, restless: Tensor
+) -> Tensor:
     """(B, H, H) of what hindcasts miss where all was logged, (mg/dL)^2.
 
     Args:
         supposed: Hindcasts.
         carbs_g: (B, H) logged.
         settings: How large.
+        restless: (B,) by how much the drift's variance is larger.
     """
     noise = settings.noise
     count = supposed.logged.shape[1]
@@ -159,13 +193,23 @@ def covariance(supposed: Supposed, carbs_g: Tensor, settings: UnloggedSettings) 
     grams = padded.unflatten(1, (begins, every)).sum(-1, keepdim=True)
     per_min = torch.zeros_like(per_g)
     per_min[:, :-1] = per_g.diff(dim=1) / settings.every_min
+    late = [_later(per_g, round(minutes / settings.every_min)) for minutes in _LATE_MIN]
     directions = [
         noise.carbs_share * grams * per_g,
         noise.carbs_time_sd_min * grams * per_min,
+        *(noise.carbs_late_share * grams * (each - per_g) for each in late),
         supposed.slow - supposed.logged.unsqueeze(1),
     ]
     along = torch.cat(directions, dim=1)
-    return along.transpose(1, 2) @ along + drift(count, noise) + sensor_error(count, noise)
+    own = restless.view(-1, 1, 1) * drift(count, noise)
+    return along.transpose(1, 2) @ along + own + sensor_error(count, noise)
+
+
+def _later(per_g: Tensor, places: int) -> Tensor:
+    """(B, K, H) what a gram does that comes so many of K times later; 0 beyond the last."""
+    found = torch.zeros_like(per_g)
+    found[:, :-places] = per_g[:, places:]
+    return found
 
 
 def drift(count: int, noise: HindcastNoise) -> Tensor:

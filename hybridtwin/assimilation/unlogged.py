@@ -21,10 +21,12 @@ from torch import Tensor
 
 from hybridtwin.assimilation.hindcasts import can_start
 from hybridtwin.assimilation.hours import hours_after, trusted
+from hybridtwin.assimilation.restless import restless
 from hybridtwin.assimilation.settings import UnloggedSettings
 from hybridtwin.assimilation.supposed import covariance, suppose
 from hybridtwin.assimilation.weighed import Event, Possible, likeliest, suppositions, weigh
 from hybridtwin.assimilation.without_bolus import Missing, missing
+from hybridtwin.hybrid import People
 from hybridtwin.physiology.steady import MIN_PER_H
 from hybridtwin.record import Record
 from hybridtwin.timeline import BOLUS, CARBS, CHANNEL, Timeline, to_timeline
@@ -165,13 +167,17 @@ def looks(
     """
     settings = settings or UnloggedSettings()
     told: list[list[Unlogged]] = [[] for _ in range(len(now))]
-    count = steps(settings.hours * MIN_PER_H)
-    begin = _begins(timeline, now - count)
+    begin = _begins(timeline, now - steps(settings.hours * MIN_PER_H))
     there = torch.nonzero(begin >= 0).flatten()
-    for part in there.split(_CHUNK) if len(there) else ():
+    if not len(there):
+        return told
+    person = twin.person_for(record.profile)
+    with torch.inference_mode():
+        own = restless(twin, person, timeline, now[there], settings)
+    for part, drifts in zip(there.split(_CHUNK), own.split(_CHUNK), strict=True):
         at = begin[part]
         with torch.inference_mode():
-            found = _look(twin, record, timeline, at, count, settings)
+            found = _look(twin, record, person, timeline, at, drifts, settings)
         for row, each in zip(part.tolist(), found, strict=True):
             told[row] = sorted(each, key=lambda one: one.time)
     return told
@@ -187,20 +193,20 @@ def _begins(timeline: Timeline, at: Tensor) -> Tensor:
 def _look(
     twin: Twin,
     record: Record,
+    person: People,
     timeline: Timeline,
     at: Tensor,
-    count: int,
+    drifts: Tensor,
     settings: UnloggedSettings,
 ) -> list[list[Unlogged]]:
-    """What is told from hindcasts of so many steps from grid points (B,) on."""
-    hours, sound = trusted(hours_after(timeline, at, count))
+    """What is told from hindcasts from grid points (B,) on, their drifts (B,) as of `restless`."""
+    hours, sound = trusted(hours_after(timeline, at, steps(settings.hours * MIN_PER_H)))
     moves = hours.known[..., [CHANNEL["heart_rate_bpm"], CHANNEL["steps"]]].flatten(1).any(1)
     without = missing(timeline, at, hours, settings.least_g)
     pump = torch.full_like(moves, record.profile.therapy == "pump")
-    person = twin.person_for(record.profile)
     rolled = suppose(twin, hours, person, without.step, without.usual_u, settings)
     supposed = suppositions(rolled, Possible(pump, ~moves, without.there), settings)
-    noise = covariance(rolled, hours.total(CARBS), settings)
+    noise = covariance(rolled, hours.total(CARBS), settings, drifts)
     read = hours.read_mg_dl.double()
     enough = (~read.isnan()).sum(1) >= _LEAST_READINGS
     rows = torch.nonzero(enough & hours.known[..., CHANNEL[BOLUS[0]]].all(1)).flatten()
@@ -214,10 +220,10 @@ def _look(
         again = []
         for place, row in enumerate(rows.tolist()):
             start, off = timeline.time(int(at[row])), read[row] - rolled.logged[row]
-            nothing = float(posterior.nothing[place] * sure[row])
-            if not repeat and without.there[row] and nothing >= settings.told_at:
+            not_given = float((1 - posterior.kinds["bolus"][place].sum()) * sure[row])
+            if not repeat and without.there[row] and not_given >= settings.told_at:
                 given = read[row] - rolled.bolus[row]
-                told[row].append(_missed(without, row, start, nothing, given, off))
+                told[row].append(_missed(without, row, start, not_given, given, off))
             event = likeliest(posterior, these, rolled.logged[rows], place, settings)
             sure[row] *= event.probability
             if sure[row] < settings.told_at:

@@ -1,6 +1,6 @@
 """The encoder: reads the recent history and says where body and latent state start."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import torch
@@ -59,6 +59,10 @@ class Start:
     latent: Tensor
     context: Tensor
     read: Tensor
+
+    def rows(self, index: Tensor) -> "Start":
+        """The chosen rows."""
+        return Start(*(getattr(self, each.name)[index] for each in fields(self)))
 
 
 class Encoder(nn.Module):

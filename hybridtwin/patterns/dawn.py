@@ -1,6 +1,10 @@
 """Dawn phenomenon: glucose that rises before breakfast by itself, and whether it gets worse.
 
-A mean rise above 20 mg/dL is the usual threshold (Monnier et al. 2013, Diabetes Care 36:4057).
+A rise above 20 mg/dL from the night's lowest point is the usual threshold (Monnier et al. 2013,
+Diabetes Care 36:4057). Here it is followed from a fixed hour, and counted as from a usual level:
+higher glucose falls back in these hours, which would hide the rise of those whose basal insulin is
+short. Basal insulin alone makes a rise that slows down as glucose nears where it will stay: one
+that was more than twice as fast before is no dawn phenomenon.
 """
 
 from typing import Final
@@ -8,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from hybridtwin.glycemia.episodes import LOW_MG_DL
-from hybridtwin.patterns.chance import coefficient, mean_above
+from hybridtwin.patterns.chance import Floats, coefficient, mean_above
 from hybridtwin.patterns.pattern import Pattern, unknown
 from hybridtwin.patterns.settings import PatternSettings
 from hybridtwin.patterns.weeks import Weeks
@@ -19,6 +23,7 @@ TREND: Final = "trend"
 _AROUND: Final = steps(10)
 _HOUR: Final = steps(60)
 _WEEK_DAYS: Final = 7
+_HALF: Final = 0.5
 
 
 def dawn(weeks: Weeks, settings: PatternSettings) -> list[Pattern]:
@@ -26,17 +31,15 @@ def dawn(weeks: Weeks, settings: PatternSettings) -> list[Pattern]:
     found = _rises(weeks, settings)
     if len(found) < settings.least_times:
         reason = (
-            f"only {len(found)} nights are known to be free of food, boluses and lows from three on"
+            f"only {len(found)} nights are known to be free of food, boluses and lows from two on"
         )
         return [unknown(KIND, reason), unknown(KIND, reason, TREND)]
-    days, points, rises, steeper = (
+    days, points, rises, faster = (
         np.array(column, dtype=float) for column in zip(*found, strict=True)
     )
     limit = settings.dawn.rise_mg_dl
     mean, interval, chance = mean_above(rises, 0.0)
-    # Where glucose rises as much before, that is basal insulin, not dawn.
-    _, _, as_before = mean_above(steeper, 0.0)
-    is_dawn = mean > limit and as_before < settings.dawn.as_before_chance
+    is_dawn = mean > limit and not _slows_down(faster[~np.isnan(faster)], settings)
     above = rises > limit
     rise = Pattern(
         kind=KIND,
@@ -68,34 +71,58 @@ def dawn(weeks: Weeks, settings: PatternSettings) -> list[Pattern]:
     return [rise, trend]
 
 
+def _slows_down(faster: Floats, settings: PatternSettings) -> bool:
+    """Whether it is all but sure that glucose rose twice as fast before.
+
+    Args:
+        faster: (n,) rise less half of the rise before, of nights.
+        settings: How sure.
+    """
+    if len(faster) < settings.least_times:
+        return False
+    _, _, chance = mean_above(-faster, 0.0)
+    return chance < settings.dawn.slowing_chance
+
+
 def _rises(weeks: Weeks, settings: PatternSettings) -> list[tuple[int, int, float, float]]:
-    """Of every clear night: day, grid point and size of the rise, how much steeper than before."""
+    """Of every clear night: day, grid point and size of the rise, and how much faster it is.
+
+    That is: than half of the rise from midnight on, mg/dL per hour; NaN where that is not known.
+    """
+    by = settings.dawn
     found = []
-    earliest, latest = (steps(minute) for minute in settings.dawn.to_min)
-    glucose = weeks.trace.mg_dl
+    earliest, latest = (steps(minute) for minute in by.to_min)
+    glucose, taken = weeks.trace.mg_dl, weeks.bolus_u + weeks.carbs_g
+    logged = weeks.bolus_known & weeks.carbs_known
     for day, midnight in enumerate(weeks.midnights.tolist()):
-        begin = midnight + steps(settings.dawn.from_min)
+        begin, clear = (midnight + steps(minute) for minute in (by.from_min, by.clear_from_min))
         if midnight < 0 or midnight + latest > len(weeks):
             continue
-        taken = (
-            weeks.bolus_u[midnight : midnight + latest]
-            + weeks.carbs_g[midnight : midnight + latest]
+        first = np.flatnonzero(taken[clear : midnight + latest])
+        end = clear + int(first[0]) if len(first) else midnight + latest
+        if end < midnight + earliest or not weeks.is_known(logged, clear, end):
+            continue
+        lowest = np.fmin.reduce(glucose[clear:end])
+        if weeks.share_known(begin, end) < settings.least_known or lowest < LOW_MG_DL:
+            continue
+        at_midnight, before, after = (
+            _mean(part)
+            for part in (
+                glucose[max(midnight - _AROUND, 0) : midnight + _AROUND],
+                glucose[begin - _AROUND : begin + _AROUND],
+                glucose[end - 2 * _AROUND : end],
+            )
         )
-        first = np.flatnonzero(taken)
-        fasting = int(first[0]) if len(first) else latest
-        end = midnight + fasting
-        logged = weeks.bolus_known & weeks.carbs_known
-        if fasting < earliest or not weeks.is_known(logged, midnight, end):
+        rise = after - before
+        if np.isnan(rise):
             continue
-        night = glucose[midnight:end]
-        if weeks.share_known(begin, end) < settings.least_known or np.nanmin(night) < LOW_MG_DL:
-            continue
-        before, after = glucose[begin - _AROUND : begin + _AROUND], glucose[end - 2 * _AROUND : end]
-        if not np.isnan(before).all() and not np.isnan(after).all():
-            rise = float(np.nanmean(after) - np.nanmean(before))
-            evening = glucose[max(midnight - _AROUND, 0) : midnight + _AROUND]
-            if not np.isnan(evening).all():
-                hours = (end - begin) / _HOUR, (begin - midnight) / _HOUR
-                earlier = float(np.nanmean(before) - np.nanmean(evening))
-                found.append((day, begin, rise, rise / hours[0] - earlier / hours[1]))
+        hours, hours_before = (end - begin) / _HOUR, (begin - midnight) / _HOUR
+        faster = rise / hours - _HALF * (before - at_midnight) / hours_before
+        found.append((day, begin, rise + by.falls_back * (before - by.usual_mg_dl), faster))
     return found
+
+
+def _mean(glucose: Floats) -> float:
+    """Of what is known; NaN where nothing is."""
+    known = glucose[~np.isnan(glucose)]
+    return float(known.mean()) if len(known) else np.nan

@@ -1,8 +1,9 @@
 """Rebound highs: lows that are treated with so much that glucose soon is high.
 
-A reading above 180 mg/dL within two hours of one below 70 (Acciaroli et al. 2022, J Diabetes Sci
-Technol 16:677). A low that is soon followed by a bolus, of a meal perhaps, says nothing of its
-treatment and is left out.
+A reading above 180 mg/dL soon after one below 70 (within two hours: Acciaroli et al. 2022, J
+Diabetes Sci Technol 16:677; an hour later here, for much carbohydrate takes longer). A low that is
+soon followed by a bolus, of a meal perhaps, says nothing of its treatment and is left out; so is
+one without carbohydrate, where most are logged with theirs.
 """
 
 from typing import Final
@@ -13,10 +14,11 @@ from hybridtwin.glycemia.episodes import HIGH_MG_DL, Episode
 from hybridtwin.patterns.chance import at_least, share_interval
 from hybridtwin.patterns.pattern import Pattern, unknown
 from hybridtwin.patterns.settings import PatternSettings
-from hybridtwin.patterns.weeks import Weeks
+from hybridtwin.patterns.weeks import TREATED_AFTER, Weeks
 from hybridtwin.units import steps
 
 KIND: Final = "rebound highs"
+_BEFORE: Final = steps(15)
 
 
 def rebound(weeks: Weeks, settings: PatternSettings) -> list[Pattern]:
@@ -25,7 +27,10 @@ def rebound(weeks: Weeks, settings: PatternSettings) -> list[Pattern]:
         return [unknown(KIND, "boluses were not logged")]
     within = steps(settings.rebound.within_min)
     told = [(low, high) for low in weeks.lows if (high := _high(weeks, low, within)) is not None]
-    if len(told) < settings.least_times:
+    treated = [(low, high) for low, high in told if _is_treated(weeks, low)]
+    if len(treated) > len(told) / 2:
+        told = treated
+    if len(told) < settings.rebound.least_lows:
         return [unknown(KIND, f"only {len(told)} lows show what came of their treatment alone")]
     happened = [low.begin for low, high in told if high]
     fewest, most = share_interval(len(happened), len(told))
@@ -44,6 +49,10 @@ def rebound(weeks: Weeks, settings: PatternSettings) -> list[Pattern]:
             chance=at_least(len(happened), len(told), settings.rebound.tolerated),
         )
     ]
+
+
+def _is_treated(weeks: Weeks, low: Episode) -> bool:
+    return bool(weeks.carbs_g[max(low.begin - _BEFORE, 0) : low.end + TREATED_AFTER].any())
 
 
 def _high(weeks: Weeks, low: Episode, within: int) -> bool | None:

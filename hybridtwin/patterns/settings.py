@@ -21,13 +21,24 @@ class NightLowSettings(Part):
 class DawnSettings(Part):
     """Rises before breakfast."""
 
+    clear_from_min: int = Field(
+        2 * 60, description="Local minute from which there may be no food, bolus or low."
+    )
     from_min: int = Field(3 * 60, description="Local minute from which glucose is followed.")
     to_min: Clock = Field(
         (5 * 60 + 30, 8 * 60), description="It is followed to the first meal or bolus in these."
     )
-    rise_mg_dl: float = Field(20, ge=0, description="Mean rise that is let pass.")
-    as_before_chance: float = Field(
-        0.25, gt=0, lt=1, description="Of a rise that is as steep from midnight on: not dawn."
+    rise_mg_dl: float = Field(18, ge=0, description="Mean rise that is let pass.")
+    usual_mg_dl: float = Field(140, gt=0, description="Rises count as from here:")
+    falls_back: float = Field(
+        0.3, ge=0, le=1, description="so large a share of what is above it falls back by itself."
+    )
+    slowing_chance: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Probability of so much slower a rise than before, where it is at least half "
+        "as fast: below it, the rise is no dawn.",
     )
 
 
@@ -50,7 +61,8 @@ class BolusSettings(Part):
 class ReboundSettings(Part):
     """Highs after lows."""
 
-    within_min: int = Field(120, gt=0, description="After the low's last low reading.")
+    within_min: int = Field(180, gt=0, description="After the low's last low reading.")
+    least_lows: int = Field(4, ge=2, description="So many lows must show what came of them.")
     tolerated: float = Field(0.2, gt=0, lt=1, description="Share of lows that is let pass.")
 
 
@@ -84,15 +96,15 @@ class ExerciseSettings(Part):
     """What exercise does to glucose."""
 
     least_min: float = Field(20, ge=0, description="Shorter bouts are not looked at.")
-    lowest_after_min: int = Field(
-        30, ge=0, description="The lowest point is looked for so long after a bout,"
+    after_min: int = Field(60, ge=0, description="Glucose is followed so long after a bout.")
+    near_min: int = Field(
+        60, ge=0, description="Other days are compared, begun so much sooner or later at most,"
     )
-    after_min: int = Field(60, ge=0, description="the end of a rise, by anaerobic exercise, then.")
     parts_of_day: dict[str, Clock] = Field(
         {"morning": (240, 720), "afternoon": (720, 1020), "evening": (1020, 1440)},
         description="Local minutes in which a bout begins.",
     )
-    free_hours: float = Field(3, ge=0, description="Other days are compared, free of it so long.")
+    free_hours: float = Field(3, ge=0, description="and free of exercise so long.")
     change_mg_dl: float = Field(15, ge=0, description="Change that is let pass.")
 
 

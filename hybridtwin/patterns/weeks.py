@@ -16,7 +16,8 @@ from hybridtwin.units import STEP_MIN, steps
 
 Flags = NDArray[np.bool_]
 _STEP = pd.Timedelta(minutes=STEP_MIN)
-_TREATED_AFTER: Final = steps(20)
+TREATED_AFTER: Final = steps(20)
+"""Until so long after its last low reading carbohydrate treats a low."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Weeks:
         """(T,) carbohydrate that is not the treatment of a low."""
         treats = np.zeros(len(self), dtype=bool)
         for low in self.lows:
-            treats[low.begin : low.end + _TREATED_AFTER] = True
+            treats[low.begin : low.end + TREATED_AFTER] = True
         return np.where(treats, 0.0, self.carbs_g)
 
     @cached_property

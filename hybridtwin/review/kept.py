@@ -25,7 +25,7 @@ class Kept:
         self.about = [evening.isoformat(), version, settings.model_dump(mode="json")]
 
     def reviews(self) -> dict[str, NightReview]:
-        """What is finished, by participant; their forecasts are not kept."""
+        """What is finished, by name; forecasts are not kept."""
         if not self.path.exists():
             return {}
         found = {}
@@ -34,14 +34,19 @@ class Kept:
                 kept = json.loads(line)
             except json.JSONDecodeError:  # broken off while it was written
                 continue
-            if kept["about"] == self.about:
-                risk = NightRisk.model_validate(kept["risk"])
-                found[risk.participant] = NightReview(risk)
+            if kept["about"] == self.about and "name" in kept:
+                found[kept["name"]] = NightReview(NightRisk.model_validate(kept["risk"]))
         return found
 
-    def add(self, review: NightReview) -> None:
-        """Keep one more."""
-        line = json.dumps({"about": self.about, "risk": review.risk.model_dump(mode="json")})
+    def add(self, name: str, review: NightReview) -> None:
+        """Keep one more.
+
+        Args:
+            name: What tells it from all others, as a participant's name may not.
+            review: Without its forecast.
+        """
+        risk = review.risk.model_dump(mode="json")
+        line = json.dumps({"about": self.about, "name": name, "risk": risk})
         with self.path.open("a") as file:
             # What was broken off before stays a line by itself.
             file.write(f"\n{line}\n")

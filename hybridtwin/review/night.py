@@ -24,6 +24,10 @@ from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN
 
 NIGHT_END_H: Final = 6
+REACH_FROM_H: Final = 24 + NIGHT_END_H - int(HORIZON_MAX_MIN - STALE_MIN) // 60
+"""From this hour of an evening on the coming night is `in_reach`."""
+_SHORTEST_MIN: Final = EPISODE_STEPS * STEP_MIN
+"""What is left of a night in which there can be a low."""
 
 
 class HourRisk(BaseModel):
@@ -71,8 +75,9 @@ class Night:
     def hours(self) -> list[HourRisk]:
         """Each hour of the clock from now to the night's end, the evening's included."""
         local = self.forecast.times.tz_convert(self.begin.tz)
-        hour = local - pd.to_timedelta(local.minute, unit="min")
-        first = np.flatnonzero(~hour.duplicated())
+        minute = local.minute.to_numpy()
+        first = np.flatnonzero(np.diff(minute, prepend=60) < 0)
+        hours = local[first] - pd.to_timedelta(minute[first], unit="min")
         low, very_low = (
             np.logical_or.reduceat(found.numpy(), first, axis=1).mean(0).round(4).tolist()
             for found in (
@@ -82,7 +87,7 @@ class Night:
         )
         return [
             HourRisk(begin=begin.to_pydatetime(), below_70=low[row], below_54=very_low[row])
-            for row, begin in enumerate(hour[first])
+            for row, begin in enumerate(hours)
             if begin < self.end
         ]
 
@@ -106,18 +111,27 @@ def coming_night(now: pd.Timestamp, time_zone: str) -> tuple[pd.Timestamp, pd.Ti
 
 
 def in_reach(now: pd.Timestamp, time_zone: str) -> bool:
-    """Whether the coming night can be forecast to its end from any last reading not stale."""
+    """Whether the coming night can be forecast to its end from any last reading not stale, and is
+    long enough for a low.
+    """
     _, end = coming_night(now, time_zone)
-    return bool(end - now <= pd.Timedelta(minutes=HORIZON_MAX_MIN - STALE_MIN))
+    left_min = (end - now) / pd.Timedelta(minutes=1)
+    return bool(_SHORTEST_MIN <= left_min <= HORIZON_MAX_MIN - STALE_MIN)
 
 
 def forecast_night(twin: Twin, belief: Belief) -> Night:
     """Forecast the night that comes.
 
     Raises:
-        HistoryError: It is too early to look at the night.
+        HistoryError: It is too early to look at the night, or too late.
     """
     begin, end = coming_night(belief.now, belief.profile.time_zone)
+    if end - belief.now < pd.Timedelta(minutes=_SHORTEST_MIN):
+        raise HistoryError.of(
+            "now",
+            f"the night is over in less than {_SHORTEST_MIN} min, too soon for a low",
+            "Review the next night in the evening, after 18:00 local time.",
+        )
     horizon_min = int((end - belief.time) / pd.Timedelta(minutes=STEP_MIN)) * STEP_MIN
     if horizon_min > HORIZON_MAX_MIN:
         raise HistoryError.of(

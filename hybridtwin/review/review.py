@@ -106,7 +106,7 @@ def review_night(
         hours=night.hours(),
         nadir=night.forecast.window(night.begin, night.end).nadir(),
         trust=night.belief.trust,
-        explanation=explain(twin, record, night) if likely else None,
+        explanation=explain(twin, night) if likely else None,
         advice=advise(twin, record, night, settings) if settings.suggest else None,
     )
     return NightReview(risk, night.forecast)

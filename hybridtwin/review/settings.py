@@ -14,9 +14,10 @@ class ReviewSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     keep_current: bool = Field(
-        True,
+        False,
         description="Whether to learn first what each patient's forecasts missed in the weeks "
-        "before: sharper, for some seconds of a processor each. A service does so once a day.",
+        "before, for some tenths of a second of a processor to some seconds each: the fan is "
+        "sharper by some percent, lows of a night are told no better. A service does so by day.",
     )
     explain_from: float = Field(
         0.1,
@@ -26,8 +27,8 @@ class ReviewSettings(BaseModel):
     )
     suggest: bool = Field(
         False,
-        description="Whether to look for what would help. Experimental: what is found prevents "
-        "lows of virtual people, but little is (see the protocol review-suggestions).",
+        description="Whether to look for what would help, which takes as long again as the rest; "
+        "how good it is, tells the protocol review-suggestions. The clinic's pages always do.",
     )
     prevents_at_least: float = Field(
         0.85, gt=0, le=1, description="Share of the paths with a low that a suggestion must spare."

@@ -53,6 +53,7 @@ class Silence(StrEnum):
     """Why nothing is suggested."""
 
     UNLIKELY = "A low is not likely enough."
+    LOW_NOW = "Glucose is low now: that is treated first, and then looked at again."
     TRUST = "The forecast is not to be acted upon: see the statement of trust."
     STALE = "The last reading is too old."
     INSULIN = "Insulin of the last hours is not known."
@@ -128,6 +129,8 @@ def advise(twin: Twin, record: Record, night: Night, settings: ReviewSettings) -
         return Advice(silence=Silence.TRUST)
     if any(note.kind == "stale" for note in belief.trust.notes):
         return Advice(silence=Silence.STALE)
+    if belief.last_reading_mg_dl < LOW_MG_DL:
+        return Advice(silence=Silence.LOW_NOW)
     likely = night.events.below_70 >= settings.explain_from
     high = belief.last_reading_mg_dl >= settings.corrected_above_mg_dl
     if not likely and not high:

@@ -1,5 +1,6 @@
 """Doubt: which readings of a record a fault has probably falsified, as known at its last one."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from hybridtwin.errors import HistoryError
 from hybridtwin.record import Record
+from hybridtwin.sensor_faults.gain import fault_told, gain_of, off_at
 from hybridtwin.sensor_faults.modes import Array
 from hybridtwin.sensor_faults.settings import FaultSettings
 from hybridtwin.sensor_faults.watch import Stream, watch
@@ -31,11 +33,16 @@ class Doubt:
     Attributes:
         compression: Probability that something presses on the sensor.
         jump: Probability that its level is off since it jumped.
+        off: Probability that its level is off, by the fingersticks so far; NaN without one in
+            the last day.
+        gain: By which factor it reads blood glucose, by the same; 1 without any.
         doubtful: (n,) which of the record's n readings are probably falsified by pressure.
     """
 
     compression: float
     jump: float
+    off: float
+    gain: float
     doubtful: NDArray[np.bool_]
 
 
@@ -87,6 +94,9 @@ def doubt(record: Record, settings: FaultSettings) -> Doubt:
         settings: What is held likely.
     """
     times = record.glucose["time"]
+    stuck, known = gain_of(record, settings.gain)
+    off = off_at(pd.DatetimeIndex(times[-1:]), stuck, known.off)
+    factor = math.exp(known.log[-1]) if len(stuck) else 1.0
     begin = times.iloc[-1].floor(_STEP) - pd.Timedelta(hours=WATCHED_HOURS)
     timeline = to_timeline(record.since(begin), start=begin)
     found, _ = watch(stream_of([timeline]), settings)
@@ -95,7 +105,8 @@ def doubt(record: Record, settings: FaultSettings) -> Doubt:
     recent = at >= 0
     mask = np.zeros(len(times), dtype=bool)
     mask[recent] = told[at[recent]]
-    return Doubt(float(found.compression[0, -1]), float(found.jump[0, -1]), mask)
+    pressed, jumped = (float(each[0, -1]) for each in (found.compression, found.jump))
+    return Doubt(pressed, jumped, float(off[0]), factor, mask)
 
 
 def told(record: Record, settings: FaultSettings) -> NDArray[np.bool_]:
@@ -108,7 +119,9 @@ def told(record: Record, settings: FaultSettings) -> NDArray[np.bool_]:
     timeline = to_timeline(record)
     found, _ = watch(stream_of([timeline]), settings)
     at = ((record.glucose["time"] - timeline.start) / _STEP).round().astype(int).to_numpy()
-    return np.asarray(found.told(settings)[0][at])
+    stuck, known = gain_of(record, settings.gain)
+    off = off_at(pd.DatetimeIndex(record.glucose["time"]), stuck, known.off)
+    return fault_told(found.compression[0, at], found.jump[0, at], off, settings)
 
 
 def trusted(record: Record, found: Doubt, now: pd.Timestamp) -> Record:
@@ -150,10 +163,17 @@ def said(found: Doubt, settings: FaultSettings, left_out: bool) -> list[TrustNot
     elif count and left_out:
         text = f"{count} readings of the last hours are left out: something pressed on the sensor."
         notes.append(TrustNote(kind="fault", text=text))
-    if found.jump >= settings.jump.told_at:
+    if math.isnan(found.off) and found.jump >= settings.jump.told_at:
         text = (
             f"The sensor's level has probably jumped ({100 * found.jump:.0f} %): it may be off. "
             "Check with a fingerstick."
+        )
+        notes.append(TrustNote(kind="fault", text=text))
+    if found.off >= settings.gain.told_at:
+        way = "high" if found.gain > 1 else "low"
+        text = (
+            f"By fingersticks, the sensor reads about {100 * abs(found.gain - 1):.0f} % too {way} "
+            f"({100 * found.off:.0f} %). Calibrate or change it."
         )
         notes.append(TrustNote(kind="fault", text=text))
     return notes

@@ -69,6 +69,22 @@ class JumpSettings(BaseModel):
     told_at: float = Field(0.98, gt=0, lt=1, description="Probability from which it is told.")
 
 
+class GainSettings(BaseModel):
+    """A level that is off, as fingersticks tell it. Shares of the gain on blood glucose."""
+
+    model_config = _MODEL
+
+    sound_sd: float = Field(0.05, gt=0, description="SD of the gain of a sound sensor.")
+    sound_within: float = Field(0.08, gt=0, lt=1, description="Further away, it is off.")
+    walk_sd_per_day: float = Field(
+        0.15, gt=0, description="SD by which the gain walks in a day, faults included."
+    )
+    comparison_sd: float = Field(
+        0.09, gt=0, description="SD of one comparison: of the meter, of blood and tissue."
+    )
+    told_at: float = Field(0.91, gt=0, lt=1, description="Probability from which it is told.")
+
+
 class FaultSettings(BaseModel):
     """What is held likely, and from which probabilities on faults are told."""
 
@@ -77,6 +93,7 @@ class FaultSettings(BaseModel):
     body: BodySettings = BodySettings()
     compression: CompressionSettings = CompressionSettings()
     jump: JumpSettings = JumpSettings()
+    gain: GainSettings = GainSettings()
     forget_after_min: float = Field(
         60.0, gt=0, description="After so long without a reading, all begins anew."
     )

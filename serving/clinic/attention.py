@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal, get_args
 
 from hybridtwin.glycemia.episodes import HIGH_MG_DL, LOW_MG_DL, VERY_LOW_MG_DL
-from serving.clinic.summary import Lately, Night, PastNight, is_stale
+from serving.clinic.summary import Lately, PastNight, Tonight, is_stale
 from serving.settings import Settings
 
 Group = Literal["very_low", "low", "missing", "watch", "lows", "rising", "well"]
@@ -43,7 +43,7 @@ class Why:
 
 def whys(
     last: Lately | None,
-    night: Night | None,
+    night: Tonight | None,
     morning: PastNight | None,
     now: datetime,
     settings: Settings,
@@ -84,21 +84,20 @@ def _of_readings(last: Lately | None, now: datetime, settings: Settings) -> list
     return found
 
 
-def _of_night(night: Night | None, settings: Settings) -> list[Why]:
+def _of_night(night: Tonight | None, settings: Settings) -> list[Why]:
     if night is None:
         return []
-    risk = night.risk
-    if risk.events is None or risk.trust is None:
+    if night.below_70 is None or night.below_54 is None or night.above_250 is None:
         return [Why("missing", "refused", {})]
-    events, found = risk.events, []
-    if events.below_54 >= settings.very_low:
-        found.append(Why("very_low", "very low tonight", {"chance": events.below_54}))
-    elif events.below_70 >= settings.likely_low:
-        found.append(Why("low", "low tonight", {"chance": events.below_70}))
-    elif events.below_70 >= settings.watch:
-        found.append(Why("watch", "perhaps low tonight", {"chance": events.below_70}))
-    if risk.trust.level == "low":
+    found = []
+    if night.below_54 >= settings.very_low:
+        found.append(Why("very_low", "very low tonight", {"chance": night.below_54}))
+    elif night.below_70 >= settings.likely_low:
+        found.append(Why("low", "low tonight", {"chance": night.below_70}))
+    elif night.below_70 >= settings.watch:
+        found.append(Why("watch", "perhaps low tonight", {"chance": night.below_70}))
+    if night.trust == "low":
         found.append(Why("watch", "little trust", {}))
-    if events.above_250 >= settings.likely_low:
-        found.append(Why("rising", "very high tonight", {"chance": events.above_250}))
+    if night.above_250 >= settings.likely_low:
+        found.append(Why("rising", "very high tonight", {"chance": night.above_250}))
     return found

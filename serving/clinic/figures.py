@@ -37,6 +37,23 @@ class Bin:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """What came of nights that the evening had listed from some probability of a low on.
+
+    Attributes:
+        chance: From which on.
+        hits: Lows that were listed.
+        false_alarms: Listed nights without a low.
+        false_alarms_per_patient_week: In a week of one patient.
+    """
+
+    chance: float
+    hits: int
+    false_alarms: int
+    false_alarms_per_patient_week: float
+
+
+@dataclass(frozen=True)
 class Figures:
     """Of past nights that were forecast and whose outcome is known.
 
@@ -45,8 +62,7 @@ class Figures:
         unforecast: Nights whose data allowed no forecast.
         unknown: Nights that were forecast, and not read well enough to tell.
         lows: With a low.
-        hits: Lows of which the evening had warned.
-        false_alarms: Warnings without a low.
+        listed: By the probabilities from which on nights are listed.
         bins: By probability.
     """
 
@@ -54,27 +70,16 @@ class Figures:
     unforecast: int
     unknown: int
     lows: int
-    hits: int
-    false_alarms: int
+    listed: list[Listed]
     bins: list[Bin]
 
-    @property
-    def hit_rate(self) -> float | None:
-        """Share of lows of which the evening had warned; None without lows."""
-        return self.hits / self.lows if self.lows else None
 
-    @property
-    def false_alarms_per_patient_week(self) -> float | None:
-        """Warnings without a low in a week of one patient; None without nights."""
-        return _DAYS_PER_WEEK * self.false_alarms / self.nights if self.nights else None
-
-
-def figures(nights: Sequence[PastNight], warned_from: float) -> Figures:
+def figures(nights: Sequence[PastNight], listed_from: Sequence[float]) -> Figures:
     """What past nights say of their forecasts.
 
     Args:
         nights: Of all patients.
-        warned_from: From which probability of a low on a patient is listed as likely low.
+        listed_from: From which probabilities of a low on patients are listed.
     """
     known = [
         (night.below_70, night.low)
@@ -86,13 +91,22 @@ def figures(nights: Sequence[PastNight], warned_from: float) -> Figures:
         unforecast=sum(night.below_70 is None for night in nights),
         unknown=sum(night.below_70 is not None and night.low is None for night in nights),
         lows=sum(low for _, low in known),
-        hits=sum(low and chance >= warned_from for chance, low in known),
-        false_alarms=sum(not low and chance >= warned_from for chance, low in known),
+        listed=[_listed(chance, known) for chance in listed_from] if known else [],
         bins=[
             _bin(begin, end, inside)
             for begin, end in pairwise(EDGES)
             if (inside := [one for one in known if begin <= one[0] < end or one[0] == end == 1])
         ],
+    )
+
+
+def _listed(chance: float, known: Sequence[tuple[float, bool]]) -> Listed:
+    false_alarms = sum(not low and said >= chance for said, low in known)
+    return Listed(
+        chance=chance,
+        hits=sum(low and said >= chance for said, low in known),
+        false_alarms=false_alarms,
+        false_alarms_per_patient_week=_DAYS_PER_WEEK * false_alarms / len(known),
     )
 
 

@@ -3,14 +3,17 @@
 import uuid
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from functools import cached_property
 from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 from hybridtwin.glycemia.episodes import HIGH_MG_DL, LOW_MG_DL, VERY_LOW_MG_DL
+from hybridtwin.review.night import NIGHT_END_H
+from hybridtwin.trust import FRESH_MIN
 from serving.clinic import drawing
 from serving.clinic.attention import GROUPS, Group, Why, whys
-from serving.clinic.summary import Lately, Night, PastNight
+from serving.clinic.summary import Lately, PastNight, Tonight
 from serving.settings import Settings
 from serving.store import follow_ups, summaries
 
@@ -56,7 +59,8 @@ class Row:
         name: As the clinic calls them, or their pseudonym.
         zone: In which they live.
         last: The last readings.
-        night: The night that comes or runs.
+        reviewed: The night that was reviewed last: it comes, runs or is over.
+        night: The same while it comes or runs.
         morning: The last night, while it is news.
         group: Where they are listed.
         whys: Why, the most urgent first.
@@ -71,7 +75,8 @@ class Row:
     name: str
     zone: str
     last: Lately | None
-    night: Night | None
+    reviewed: Tonight | None
+    night: Tonight | None
     morning: PastNight | None
     group: Group
     whys: list[Why]
@@ -83,13 +88,20 @@ class Row:
     @cached_property
     def picture(self) -> Picture:
         """Of the hours before and after now."""
-        return _picture(self.last, self.night, self.now)
+        return _picture(self.last, self.reviewed, self.now)
+
+    @property
+    def rate_mg_dl_min(self) -> float | None:
+        """How fast glucose changes now; None where that is not known, or no longer."""
+        if self.last is None or self.now - self.last.time > timedelta(minutes=FRESH_MIN):
+            return None
+        return self.last.rate_mg_dl_min
 
     @property
     def chance(self) -> float:
         """The probability of a low tonight; below 0 where none is known."""
-        events = self.night.risk.events if self.night else None
-        return events.below_70 if events else -1.0
+        known = self.night.below_70 if self.night else None
+        return -1.0 if known is None else known
 
 
 @dataclass(frozen=True)
@@ -114,7 +126,10 @@ class Choice:
 def row_of(one: summaries.Summary, now: datetime, settings: Settings) -> Row:
     """A patient as the panel shows them now."""
     parts = one.parts
-    last, night = _shown(parts.get("lately"), parts.get("night"), now)
+    zone = str(one.profile["time_zone"])
+    last = Lately.model_validate_json(parts["lately"]) if "lately" in parts else None
+    reviewed = Tonight.model_validate_json(parts["night"]) if "night" in parts else None
+    night = reviewed if reviewed and now < _morning_after(reviewed, zone) else None
     morning = PastNight.model_validate_json(parts["morning"]) if "morning" in parts else None
     if morning and not now - timedelta(hours=_LATEST_H) < morning.end <= now:
         morning = None
@@ -126,8 +141,9 @@ def row_of(one: summaries.Summary, now: datetime, settings: Settings) -> Row:
         id=one.id,
         clinic=one.clinic,
         name=one.name or str(one.profile["participant"]),
-        zone=str(one.profile["time_zone"]),
+        zone=zone,
         last=last,
+        reviewed=reviewed,
         night=night,
         morning=morning,
         group=group,
@@ -139,25 +155,13 @@ def row_of(one: summaries.Summary, now: datetime, settings: Settings) -> Row:
     )
 
 
-def group_of(lately: bytes | None, night: bytes | None, now: datetime, settings: Settings) -> Group:
-    """In which group a patient is by these parts of their summary."""
-    found = whys(*_shown(lately, night, now), None, now, settings)
-    return found[0].group if found else "well"
-
-
-def _shown(
-    lately: bytes | None, night: bytes | None, now: datetime
-) -> tuple[Lately | None, Night | None]:
-    """The last readings, and the night that comes or runs, if it was reviewed."""
-    last = Lately.model_validate_json(lately) if lately else None
-    coming = Night.model_validate_json(night) if night else None
-    return last, coming if coming and _counts(coming, now) else None
-
-
-def _counts(night: Night, now: datetime) -> bool:
-    """Whether it is still this night."""
-    end = night.risk.end or night.issued + timedelta(hours=12)
-    return now < end
+def _morning_after(night: Tonight, zone: str) -> datetime:
+    """When a night is over, whether it could be forecast or not."""
+    if night.end:
+        return night.end
+    local = night.issued.astimezone(ZoneInfo(zone))
+    day = local.date() + timedelta(days=local.hour >= NIGHT_END_H)
+    return datetime.combine(day, time(NIGHT_END_H), local.tzinfo)
 
 
 def _is_snoozed(snooze: follow_ups.Step | None, group: Group, now: datetime) -> bool:
@@ -168,18 +172,22 @@ def _is_snoozed(snooze: follow_ups.Step | None, group: Group, now: datetime) -> 
     return GROUPS.index(group) >= before
 
 
-def _picture(last: Lately | None, night: Night | None, now: datetime) -> Picture:
+def _picture(last: Lately | None, night: Tonight | None, now: datetime) -> Picture:
     left = now - timedelta(minutes=BEHIND_MIN)
 
-    def x(time: datetime) -> int:
-        return round((time - left) / timedelta(minutes=1))
+    def x(at: datetime) -> int:
+        return round((at - left) / timedelta(minutes=1))
 
-    begin, end = (night.risk.begin, night.risk.end) if night else (None, None)
+    shown = night if night and night.begin and night.end and left < night.end else None
     return Picture(
         curve_x=x(last.origin) if last else 0,
-        fan_x=x(night.origin) if night and night.origin else None,
-        night=(max(x(begin), 0), min(x(end), BEHIND_MIN + AHEAD_MIN)) if begin and end else None,
+        fan_x=x(shown.origin) if shown and shown.origin else None,
+        night=_strip(x(shown.begin), x(shown.end)) if shown and shown.begin and shown.end else None,
     )
+
+
+def _strip(begin: int, end: int) -> tuple[int, int]:
+    return max(begin, 0), min(end, BEHIND_MIN + AHEAD_MIN)
 
 
 _KEYS: Final[dict[Order, Callable[[Row], tuple[float | str, ...]]]] = {
@@ -192,8 +200,8 @@ _KEYS: Final[dict[Order, Callable[[Row], tuple[float | str, ...]]]] = {
 
 
 def _lowest(row: Row) -> float:
-    nadir = row.night.risk.nadir if row.night else None
-    return nadir.median if nadir else drawing.GLUCOSE.top
+    lowest = row.night.lowest_mg_dl if row.night else None
+    return drawing.GLUCOSE.top if lowest is None else lowest
 
 
 def chosen(rows: Iterable[Row], choice: Choice) -> list[Row]:

@@ -10,18 +10,23 @@ from sqlalchemy.orm import Session
 
 from hybridtwin.events import Profile
 from hybridtwin.forecast import ForecastReport
+from hybridtwin.review.review import NightRisk
+from hybridtwin.review.suggestions import Advice
+from hybridtwin.trust import STALE_MIN
 from serving.clinic import panel
 from serving.clinic.figures import Figures, figures
 from serving.clinic.sensitivity import DAYS, Sensitivity, sensitivity
-from serving.clinic.summary import PAST_DAYS, Night, Nights, PastNight
+from serving.clinic.summary import PAST_DAYS, Night, NightPicture, NightPictures, Nights, PastNight
 from serving.clinic.weeks import Weeks
 from serving.settings import Settings
 from serving.store import follow_ups, issued, summaries
 from serving.store.vault import Vault
 
-_PARTS: Final[tuple[summaries.Part, ...]] = (*panel.PARTS, "nights", "weeks")
+_PARTS: Final[tuple[summaries.Part, ...]] = (*panel.PARTS, "nights", "night_pictures", "weeks")
 _KEPT_WITHIN: Final = timedelta(hours=1)
 """A review's forecast is kept a little after it was made."""
+_HELPS_FOR: Final = timedelta(minutes=STALE_MIN)
+"""What would help is told for so long after the review; then it has to be looked for again."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,13 @@ class View:
         now: The present.
         row: Theirs on the panel.
         profile: What the twin knows of them.
-        forecast: Behind the row's night; None without one.
+        risk: The row's night, whole.
+        advice: What would help; None where it was not looked for, or too long ago.
+        forecast: Behind it; None without one.
         weeks: The last weeks; None before the first review of readings.
         sensitivity: What the twin held true of it; None where that is too little.
         nights: Past ones beside what was forecast, in order.
+        pictures: Of the last of them.
         figures: What these say of the forecasts.
         steps: What the staff did, the newest first.
     """
@@ -60,10 +68,13 @@ class View:
     now: datetime
     row: panel.Row
     profile: Profile
+    risk: NightRisk | None
+    advice: Advice | None
     forecast: ForecastReport | None
     weeks: Weeks | None
     sensitivity: Sensitivity | None
     nights: list[PastNight]
+    pictures: list[NightPicture]
     figures: Figures
     steps: Sequence[follow_ups.Step]
 
@@ -92,21 +103,27 @@ def read(session: Session, vault: Vault, patient: uuid.UUID, now: datetime) -> K
 def view_of(kept: Kept, now: datetime, settings: Settings) -> View:
     """What is shown of them now."""
     row = panel.row_of(kept.summary, now, settings)
+    night = _night(kept.summary)
     parts, since = kept.summary.parts, now - timedelta(days=PAST_DAYS)
     past = Nights.model_validate_json(parts["nights"]).nights if "nights" in parts else []
-    nights = [night for night in past if night.end >= since]
+    nights = [one for one in past if one.end >= since]
+    drawn = parts.get("night_pictures", b"{}")
+    fresh = night and row.night and now - night.issued <= _HELPS_FOR
     reports = [ForecastReport.model_validate_json(one) for one in kept.forecasts]
     return View(
         now=now,
         row=row,
         profile=Profile.model_validate(kept.summary.profile),
+        risk=night.risk if night and row.night else None,
+        advice=night.risk.advice if night and fresh else None,
         forecast=next(
             (one for one in reports if row.night and one.issued == row.night.issued), None
         ),
         weeks=Weeks.model_validate_json(parts["weeks"]) if "weeks" in parts else None,
         sensitivity=sensitivity(kept.beliefs, row.zone),
         nights=nights,
-        figures=figures(nights, settings.likely_low),
+        pictures=NightPictures.model_validate_json(drawn).nights,
+        figures=figures(nights, (settings.likely_low, settings.watch)),
         steps=kept.steps,
     )
 

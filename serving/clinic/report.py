@@ -114,8 +114,8 @@ class _Paper:
             f"({self.own('at_most', STABLE_CV_PERCENT)})",
             self.text(N_("GRI")): f"{reader.number(found.risk_index)}, "
             + self.text(N_("zone %(zone)s"), zone=found.risk_zone),
-            self.text(N_("Lows, very low ones")): f"{found.episodes['below_70']}, "
-            f"{found.episodes['below_54']}",
+            self.text(N_("Lows, 15 minutes or longer")): f"{found.episodes['below_70']}, "
+            + self.text(N_("very low: %(count)s"), count=found.episodes["below_54"]),
         }
         for at, column in ((0, rows), (0.58, rows.values())):
             axes.text(at, 1, "\n".join(column), va="top", fontsize=8, linespacing=1.5, **_TEXT)
@@ -161,7 +161,7 @@ class _Paper:
 
     def fan(self, axes: Axes) -> None:
         """The night to come, and the hours before."""
-        risk = self.view.row.night.risk if self.view.row.night else None
+        risk = self.view.risk
         _title(axes, self.text(N_("The night")))
         if self.view.forecast and risk and risk.begin and risk.end:
             night = risk.begin, risk.end
@@ -175,12 +175,11 @@ class _Paper:
         _paragraph(axes, self._of_night(), _NARROW)
 
     def _of_night(self) -> list[str]:
-        reader, row = self.reader, self.view.row
-        if not row.night:
+        reader, risk = self.reader, self.view.risk
+        if not risk:
             return [
                 self.text(N_("No night has been reviewed yet: nothing is known of the coming one."))
             ]
-        risk = row.night.risk
         if not risk.events or not risk.nadir or not risk.trust:
             refused = self.text(N_("The data allow no forecast tonight."))
             not_safe = N_("That is not the same as safe: look at this patient yourself.")
@@ -198,7 +197,7 @@ class _Paper:
             f"{self.own('change', reason.nadir)} {reader.unit}"
             for reason in lowering
         ]
-        advice = risk.advice.suggestions if risk.advice else []
+        advice = self.view.advice.suggestions if self.view.advice else []
         if advice:
             said.append(self.text(N_("What would help")) + ":")
             said += [f"– {self.own('suggestion_text', one, self.zone)}" for one in advice]

@@ -6,10 +6,12 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Final, get_args
 
+import pandas as pd
 from fastapi import APIRouter, Depends, Form, Path, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from hybridtwin.review.night import REACH_FROM_H, in_reach
 from serving import clock, page
 from serving.access.browser import own_path
 from serving.access.door import TheAccess, TheCaller, permit
@@ -63,7 +65,8 @@ def read_panel(
     rows = [panel.row_of(one, now, settings) for one in people]
     groups = panel.grouped(panel.chosen(rows, choice))
     zones = {row.zone for row in rows}
-    return page.answer(
+    late = {zone for zone in zones if in_reach(pd.Timestamp(now), zone)}
+    shown = page.answer(
         request,
         "panel.html",
         now=now,
@@ -78,11 +81,19 @@ def read_panel(
         marks=MARKS,
         running=running,
         settings=settings,
+        timedelta=timedelta,
+        night_ahead=any(row.night for row in rows),
+        reviewable=sorted({row.clinic for row in rows if row.zone in late}),
+        reviewable_from_h=REACH_FROM_H,
         again_s=round(max(clock.wait_s(_AGAIN), _AGAIN_LEAST_S), 1),
         several=len(clinics) > 1,
         snooze_h=SNOOZE_H,
         drawing=panel.DRAWING,
     )
+    # Templates hold what they were given in a cycle: a thousand rows would wait there until Python
+    # looks for cycles, which takes as long as the page.
+    groups.clear()
+    return shown
 
 
 @router.get("/panel.csv")
@@ -133,7 +144,7 @@ def read_nights(
     since = clock.now() - timedelta(days=PAST_DAYS)
     kept = [Nights.model_validate_json(one.parts["nights"]) for one in people if one.parts]
     nights = [night for one in kept for night in one.nights if night.end >= since]
-    found = figures(nights, settings.likely_low)
+    found = figures(nights, (settings.likely_low, settings.watch))
     return page.answer(
         request, "nights.html", figures=found, days=PAST_DAYS, settings=settings, clinics=clinics
     )
@@ -177,15 +188,14 @@ def _step(kind: follow_ups.Kind) -> Callable[..., Response]:
         if kind == "comment" and not text.strip():
             return _to(back)
         with permission.writing() as session:
-            shown = summaries.get(session, permission.vault, patient, "lately")
-            night = summaries.get(session, permission.vault, patient, "night")
+            shown = summaries.of_patient(session, permission.vault, patient, ["lately", "night"])
             step = follow_ups.Step(
                 kind=kind,
                 time=now,
                 by=permission.caller.name or permission.caller.subject,
                 text=",".join(_tags(text)) if kind == "tag" else text.strip(),
                 until=now + timedelta(hours=hours) if hours else None,
-                group=panel.group_of(shown, night, now, settings),
+                group=panel.row_of(shown, now, settings).group,
             )
             follow_ups.add(session, permission.vault, patient, permission.caller.subject, step)
         return _to(back)

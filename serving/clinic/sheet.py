@@ -51,9 +51,7 @@ def sheet(groups: Mapping[str, Collection[Row]], reader: Reader) -> bytes:
 
 
 def _facts(row: Row, reader: Reader) -> tuple[str | float | None, ...]:
-    last, morning, standing = row.last, row.morning, row.standing
-    risk = row.night.risk if row.night else None
-    events, nadir, trust = (risk.events, risk.nadir, risk.trust) if risk else (None, None, None)
+    last, night, morning, standing = row.last, row.night, row.morning, row.standing
 
     def glucose(mg_dl: float | None) -> float | None:
         return None if mg_dl is None else round(from_mg_dl(mg_dl, reader.unit), _DIGITS)
@@ -65,11 +63,11 @@ def _facts(row: Row, reader: Reader) -> tuple[str | float | None, ...]:
         reader.unit,
         glucose(last.mg_dl if last else None),
         time(last.time if last else None),
-        events.below_70 if events else None,
-        events.below_54 if events else None,
-        glucose(nadir.median if nadir else None),
-        time(nadir.time if nadir else None),
-        reader.text(trust.level) if trust else None,
+        night.below_70 if night else None,
+        night.below_54 if night else None,
+        glucose(night.lowest_mg_dl if night else None),
+        time(night.lowest_time if night else None),
+        reader.text(night.trust) if night and night.trust else None,
         glucose(morning.lowest_mg_dl if morning else None),
         ", ".join(standing.tags),
         standing.assign.text if standing.assign else None,

@@ -1,17 +1,18 @@
 """What the panel shows of one patient, worked out once when it changes and kept as plain values."""
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AliasPath, AwareDatetime, BaseModel, ConfigDict, Field
 
-from hybridtwin.forecast import Forecast
+from hybridtwin.forecast import Forecast, ForecastReport
 from hybridtwin.glycemia.episodes import LOW_MG_DL, VERY_LOW_MG_DL, episodes
 from hybridtwin.glycemia.summary import LEAST_WORN_PERCENT, recent_trace
 from hybridtwin.record import Record
+from hybridtwin.review.reasons import Reason
 from hybridtwin.review.review import NightReview, NightRisk
 from hybridtwin.trust import STALE_MIN
 from hybridtwin.units import STEP_MIN
@@ -25,7 +26,12 @@ RATE_OVER_MIN: Final = 30
 COVERED_LEAST: Final = LEAST_WORN_PERCENT / 100
 """Share of a night that readings must cover before it counts as without a low; AGP reports ask for
 the same."""
+PICTURE_MIN: Final = 9 * 60
+"""How much of an evening and night the pictures of past ones show."""
+PICTURES: Final = 14
+"""Of so many nights."""
 _BANDS: Final = ((0.05, 0.95), (0.25, 0.75))
+_LEVELS: Final = (*(level for band in _BANDS for level in band), 0.5)
 _THIN: Final = 3
 """Every so many grid points are drawn: 15 minutes."""
 _DRAWN_H: Final = 12
@@ -77,6 +83,45 @@ class Night(Part):
     median: str = ""
 
 
+def _at(*names: str) -> Any:
+    """A value that lies deep in a night as it is kept, if it is there."""
+    return Field(None, validation_alias=AliasPath("risk", *names))
+
+
+class Tonight(Part):
+    """Of a `Night`, what the panel shows: a thousand are read at once.
+
+    Attributes:
+        issued: When it was forecast.
+        begin: Of the night; None without a forecast.
+        end: Of the night.
+        below_70: Probability of a low; None without a forecast.
+        below_54: And of a very low.
+        above_250: And of a very high.
+        lowest_mg_dl: The lowest point, expected.
+        lowest_time: When that is.
+        trust: How far the forecast is to be relied on.
+        reasons: Why, those first that lower the night most; none where it was not explained.
+        origin: From which the fan's minutes count.
+        fan: As SVG paths.
+        median: As an SVG path.
+    """
+
+    issued: AwareDatetime
+    begin: AwareDatetime | None = _at("begin")
+    end: AwareDatetime | None = _at("end")
+    below_70: float | None = _at("events", "below_70")
+    below_54: float | None = _at("events", "below_54")
+    above_250: float | None = _at("events", "above_250")
+    lowest_mg_dl: float | None = _at("nadir", "median")
+    lowest_time: AwareDatetime | None = _at("nadir", "time")
+    trust: Literal["full", "reduced", "low"] | None = _at("trust", "level")
+    reasons: tuple[Reason, ...] | None = _at("explanation", "reasons")
+    origin: AwareDatetime | None = None
+    fan: tuple[str, ...] = ()
+    median: str = ""
+
+
 class PastNight(Part):
     """A night as it was forecast, and what happened.
 
@@ -103,6 +148,32 @@ class Nights(Part):
     """The past nights, in order."""
 
     nights: list[PastNight] = []
+
+
+class NightPicture(Part):
+    """A past night as it was forecast, and what was read; from `PICTURE_MIN` before its end on.
+
+    Attributes:
+        end: Six o'clock of its morning.
+        curve: What was read, as an SVG path.
+        curve_x: Where it begins, in minutes from the left.
+        fan: Half and nine tenths of what might have come, the wider first, as SVG paths.
+        median: The middle, as an SVG path.
+        fan_x: Where they begin.
+    """
+
+    end: AwareDatetime
+    curve: str
+    curve_x: int
+    fan: tuple[str, ...]
+    median: str
+    fan_x: int
+
+
+class NightPictures(Part):
+    """Of the last nights, in order."""
+
+    nights: list[NightPicture] = []
 
 
 def lately(record: Record) -> Lately | None:
@@ -144,8 +215,12 @@ def night(review: NightReview, issued: datetime) -> Night:
 
 
 def _fan(forecast: Forecast) -> tuple[tuple[str, ...], str]:
-    levels = tuple(level for band in _BANDS for level in band)
-    *edges, median = forecast.quantiles_mg_dl((*levels, 0.5))[:, ::_THIN].double().numpy()
+    return _drawn(forecast.quantiles_mg_dl(_LEVELS).double().numpy())
+
+
+def _drawn(quantiles_mg_dl: NDArray[np.float64]) -> tuple[tuple[str, ...], str]:
+    """Bands and median of quantiles (Q, H) at `_LEVELS`."""
+    *edges, median = quantiles_mg_dl[:, ::_THIN]
     step_min = _THIN * STEP_MIN
     bands = [
         drawing.band(low, high, step_min) for low, high in zip(edges[::2], edges[1::2], strict=True)
@@ -183,6 +258,32 @@ def past_night(record: Record, risk: NightRisk, end: pd.Timestamp) -> PastNight:
         low=low,
         very_low=very_low,
         covered=round(covered, 3),
+    )
+
+
+def night_picture(record: Record, forecast: ForecastReport, end: pd.Timestamp) -> NightPicture:
+    """A past night as it was forecast, in mg/dL, and what was read.
+
+    Args:
+        record: Readings of the night, and others.
+        forecast: As it was issued.
+        end: Six o'clock, local time.
+    """
+    left: datetime = end.to_pydatetime() - timedelta(minutes=PICTURE_MIN)
+
+    def x(time: datetime) -> int:
+        return round((time - left) / timedelta(minutes=1))
+
+    trace = recent_trace(record, end, days=PICTURE_MIN / (24 * 60))
+    rows = [forecast.quantiles[forecast.levels.index(level)] for level in _LEVELS]
+    fan, median = _drawn(np.array(rows))
+    return NightPicture(
+        end=end.to_pydatetime(),
+        curve=drawing.line(trace.mg_dl[::_THIN], _THIN * STEP_MIN),
+        curve_x=x(trace.time(0).to_pydatetime()),
+        fan=fan,
+        median=median,
+        fan_x=x(forecast.times[0]),
     )
 
 

@@ -1,25 +1,30 @@
 """The first evening of a virtual clinic: its people, entered into a new store by its operator.
 
-What they recorded so far is there at once, and the coming night reviewed. From then on all comes
-over HTTP (`serving.demo.app`).
+What they recorded so far is there at once, the coming night reviewed, and so are the nights of the
+week before, as if the clinic had had them then. From then on all comes over HTTP
+(`serving.demo.app`).
 """
 
 import base64
 import os
 import uuid
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import Final
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
+from hybridtwin.errors import HistoryError
+from hybridtwin.native import native_walk
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin, personal_to_bytes
+from hybridtwin.twin import Twin
 from serving import clock
 from serving.clinic import summary
 from serving.imports import pieces_of
@@ -38,7 +43,7 @@ from serving.store import (
 from serving.store.database import open_database
 from serving.store.vault import Vault
 from serving.v1.access import subject_of
-from serving.v1.belief import model_of
+from serving.v1.belief import model_of, report_of
 from serving.v1.store import Store
 
 CLINIC: Final = "demo"
@@ -49,6 +54,12 @@ _TWINS: Final = "twins"
 _ACTOR: Final = "the demonstration"
 _CONSENT: Final = "demo"
 _SHARED: Final = timedelta(days=3650)
+_NIGHTS_BEFORE: Final = 7
+_MORNING_AFTER: Final = timedelta(hours=10)
+"""From the evening of a review on: the night is over, and its readings have come."""
+_BELIEFS_DAYS: Final = 14
+_BELIEF_EVERY: Final = timedelta(hours=5)
+"""Which falls on every hour of the day in turn."""
 
 
 class Opened(BaseModel):
@@ -81,7 +92,7 @@ def open_clinic(home: Path, records: Sequence[Record]) -> Opened:
         home: The clinic's folder, with twins/<participant>/ of those who have one.
         records: What they recorded so far.
     """
-    now = clock.now()
+    now, population = clock.now(), _fast(load_twin(from_environment().model))
     for left in home.glob(f"{_STORE}*"):
         left.unlink()
     master_key = base64.b64encode(os.urandom(32)).decode()
@@ -90,8 +101,17 @@ def open_clinic(home: Path, records: Sequence[Record]) -> Opened:
         database.migrate()
         with database.session() as session:
             app, app_key = api_keys.create(session, "the virtual people's app", ["app"])
-            entered = tuple(_enter(session, vault, home, one, now, app) for one in records)
-        _review(Store(database, vault))
+            entered = tuple(
+                _enter(session, vault, home, one, now, app, population) for one in records
+            )
+        store = Store(database, vault)
+        for days in reversed(range(1, _NIGHTS_BEFORE + 1)):
+            evening = now - timedelta(days=days)
+            with clock.standing_at(evening):
+                _do(store, "review", population)
+            with clock.standing_at(evening + _MORNING_AFTER):
+                _do(store, "outcome", population)
+        _do(store, "review", population)
     found = Opened(master_key=master_key, app_key=app_key, patients=entered)
     file = home / _KNOWN
     file.touch(mode=0o600)
@@ -99,14 +119,19 @@ def open_clinic(home: Path, records: Sequence[Record]) -> Opened:
     return found
 
 
-def _review(store: Store) -> None:
-    """The coming night, as a clinician would ask for it."""
+def _fast(twin: Twin) -> Twin:
+    """By machine code: many forecasts follow."""
+    return replace(twin, walk=native_walk())
+
+
+def _do(store: Store, kind: jobs.Kind, population: Twin) -> None:
+    """What the clinic's evening or morning brings, as a clinician would ask for it."""
     settings, worker = from_environment(), uuid.uuid4()
     with store.database.session() as session:
-        jobs.start(session, "review", _ACTOR, clinic=CLINIC)
-        job = jobs.take(session, worker, ["review"])
+        jobs.start(session, kind, _ACTOR, clinic=CLINIC)
+        job = jobs.take(session, worker, [kind])
     if job:
-        run(Work(store, load_twin(settings.model), job, worker, settings), Event())
+        run(Work(store, population, job, worker, settings), Event())
 
 
 def _enter(
@@ -116,6 +141,7 @@ def _enter(
     record: Record,
     now: datetime,
     app: api_keys.ApiKey,
+    population: Twin,
 ) -> uuid.UUID:
     """One person, who consents to care, and shares with the app that sends what they do."""
     found = patients.create(session, vault, record.profile, CLINIC).id
@@ -127,13 +153,26 @@ def _enter(
     for piece in pieces_of(sent, now):
         for batch in piece:
             observations.accept(session, vault, found, batch, now)
-    own = home / _TWINS / record.profile.participant
+    own, twin = home / _TWINS / record.profile.participant, population
     if own.is_dir():
-        twin = load_twin(own)
+        twin = _fast(load_twin(own))
         said = personal_to_bytes(twin)
         issued.keep(session, vault, found, "twin", now, model_of(twin), said)
+    _believe_again(session, vault, found, record, twin, now)
     last = summary.lately(record)
     if last:
         said = last.model_dump_json().encode()
         summaries.put(session, vault, found, "lately", last.time, said)
     return found
+
+
+def _believe_again(
+    session: Session, vault: Vault, patient: uuid.UUID, record: Record, twin: Twin, now: datetime
+) -> None:
+    """What the twin held true of somebody in the days before, a few times a day."""
+    for back in range(1, int(timedelta(days=_BELIEFS_DAYS) / _BELIEF_EVERY)):
+        time = now - back * _BELIEF_EVERY
+        with suppress(HistoryError):  # too little was known then
+            said = report_of(twin, twin.believe(record, pd.Timestamp(time)))
+            content = said.model_dump_json().encode()
+            issued.keep(session, vault, patient, "belief", time, model_of(twin), content)

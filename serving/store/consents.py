@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from serving.store.patients import lock
-from serving.store.tables import ConsentRow
+from serving.store.tables import ConsentRow, DataKey
 
 Purpose = Literal["care", "sharing", "research"]
 
@@ -88,7 +88,8 @@ def purposes(session: Session, patient_id: uuid.UUID) -> Set[str]:
 
 def agreeing(session: Session, purpose: Purpose) -> dict[uuid.UUID, Consent]:
     """Everybody who agrees to a use now, and to what."""
-    standing = select(ConsentRow).where(ConsentRow.purpose == purpose, ConsentRow.ended.is_(None))
+    standing = select(ConsentRow).join(DataKey, DataKey.patient_id == ConsentRow.patient_id)
+    standing = standing.where(ConsentRow.purpose == purpose, ConsentRow.ended.is_(None))
     rows = session.scalars(standing.order_by(ConsentRow.patient_id))
     return {row.patient_id: _consent(row) for row in rows}
 

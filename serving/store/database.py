@@ -17,21 +17,37 @@ from typing import Any, Final
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from serving.store.errors import StoreError
-from serving.store.tables import KEY_SCHEMA
+from serving.store.tables import KEY_SCHEMA, AuditHead
 
 _WAIT_S: Final = 10
 """How long a transaction waits for another one, or for a connection."""
+_PAUSE_S: Final = 0.1
+_BRIEFLY_MS: Final = 300
 _STATEMENT_LIMIT_S: Final = 20
 _ANSWER_LIMIT_S: Final = 30
 """After which a database that is silent counts as away."""
 _NOT_ITS_FAULT: Final = ("22", "23")
 """Classes of SQLSTATE: data that do not fit, and constraints."""
+_LOST: Final = (ConnectionError, TimeoutError, ssl.SSLError)
+"""What pg8000 lets through where a connection breaks that it reads from, or begins."""
+_LOCKED: Final = "55P03"
 _FULL: Final = ("SQLITE_FULL", "53100")
 _THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # or every dead connection is told
@@ -93,11 +109,14 @@ class Database:
                 "Install the version that wrote it, or a newer one.",
             ) from error
 
-    def reachable(self) -> bool:
-        """Whether the database answers."""
+    def usable(self) -> bool:
+        """Whether it can be written to: every answer is audited, so that on a full disk there is
+        none.
+        """
         try:
-            with self.reading() as session:
-                session.execute(select(1))
+            with self.session() as session:
+                for step in (1, -1):  # to and fro: SQLite writes no row that stays as it is
+                    session.execute(update(AuditHead).values(sequence=AuditHead.sequence + step))
         except StoreError:
             return False
         return True
@@ -113,26 +132,48 @@ class Database:
         """
         with _explained(), self.engine.connect() as connection:
             unmanaged = connection.execution_options(isolation_level="AUTOCOMMIT")
+            scrubbed = _wal_emptied
             if unmanaged.dialect.name == "postgresql":
                 unmanaged.execute(text("COMMIT"))  # of the transaction that the pool's ping began
-                unmanaged.execute(text(f"VACUUM FULL {KEY_SCHEMA}.data_keys"))
-                return
+                scrubbed = _keys_rewritten
             deadline = time.monotonic() + _WAIT_S
-            while any(
-                unmanaged.execute(text(f"PRAGMA {schema}.wal_checkpoint(TRUNCATE)")).one()[0]
-                for schema in ("main", KEY_SCHEMA)
-            ):
+            while not scrubbed(unmanaged):
                 if time.monotonic() > deadline:
                     raise StoreError.of(
                         "database",
-                        "is being read, so that its write-ahead log cannot be emptied",
+                        "is being read, so that its files cannot be scrubbed",
                         "Erase again in a minute.",
                     )
-                time.sleep(0.05)
+                time.sleep(_PAUSE_S)
 
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+def _wal_emptied(connection: Connection) -> bool:
+    """Whether SQLite's write-ahead logs could be emptied: nobody reads what is in them."""
+    return not any(
+        connection.execute(text(f"PRAGMA {schema}.wal_checkpoint(TRUNCATE)")).one()[0]
+        for schema in ("main", KEY_SCHEMA)
+    )
+
+
+def _keys_rewritten(connection: Connection) -> bool:
+    """Whether PostgreSQL's table of keys could be written anew: nobody reads it.
+
+    It waits only briefly for who does, since everybody else waits behind it meanwhile.
+    """
+    connection.execute(text(f"SET lock_timeout = {_BRIEFLY_MS}"))
+    try:
+        connection.execute(text(f"VACUUM FULL {KEY_SCHEMA}.data_keys"))
+    except DBAPIError as error:
+        if _reason(error) != _LOCKED:
+            raise
+        return False
+    finally:
+        connection.execute(text("RESET lock_timeout"))
+    return True
 
 
 def open_database(url: str) -> Database:
@@ -256,7 +297,7 @@ def _explained() -> Iterator[None]:
     """A StoreError in place of the driver's errors, whose texts could hold data."""
     try:
         yield
-    except (DBAPIError, PoolTimeoutError) as error:
+    except (DBAPIError, PoolTimeoutError, *_LOST) as error:
         reason = _reason(error)
         if isinstance(error, IntegrityError | DataError) or reason[:2] in _NOT_ITS_FAULT:
             raise

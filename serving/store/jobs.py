@@ -86,13 +86,15 @@ def start(
     return _job(row)
 
 
-def start_once(session: Session, kind: Kind, actor: str, patient_id: uuid.UUID) -> None:
-    """Let something be done for a patient, unless it waits to be done anyway."""
-    waiting = select(JobRow.id).where(
+def start_once(session: Session, kind: Kind, actor: str, patient_id: uuid.UUID) -> Job:
+    """Let something be done for a patient, by the job that waits to do it anyway if there is one:
+    however often it is asked for, others' jobs wait no longer.
+    """
+    waiting = select(JobRow).where(
         JobRow.kind == kind, JobRow.patient_id == patient_id, JobRow.state == "waiting"
     )
-    if session.scalars(waiting.limit(1)).first() is None:
-        start(session, kind, actor, patient_id=patient_id)
+    found = session.scalars(waiting.order_by(JobRow.created).limit(1)).first()
+    return _job(found) if found else start(session, kind, actor, patient_id=patient_id)
 
 
 def under_way(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from hybridtwin.errors import Problem
@@ -19,6 +20,7 @@ from serving.store.tables import (
     ApiKeyRow,
     CompleteLog,
     ConsentRow,
+    DataKey,
     FollowUpRow,
     ImportRow,
     Issued,
@@ -42,6 +44,8 @@ _OF_PATIENTS: Final = (
     ApiKeyRow,
     JobRow,
 )
+_ENTERED: Final = PatientRow.id.in_(select(DataKey.patient_id))
+"""Not the erased, nor who was cut off between SQLite's two files: nobody was told of them."""
 
 
 @dataclass(frozen=True)
@@ -80,18 +84,17 @@ def create(
     """
     known_by = patient_id or uuid.uuid4()
     patient = Patient(known_by, clinic, name, profile, datetime.now(UTC), version=1)
-    if session.get(PatientRow, patient.id):
-        raise ConflictError.of("patient", "the identifier is taken", "Use another one.")
+    row = session.get(PatientRow, patient.id) or PatientRow(id=patient.id)
+    if row.erased or session.get(DataKey, patient.id):
+        raise _taken()
     key = new_key(session, vault, patient.id)
-    row = PatientRow(
-        id=patient.id,
-        clinic=clinic,
-        created=patient.created,
-        version=patient.version,
-        sealed=_seal(key, patient.id, profile, name),
-    )
+    row.clinic, row.created, row.version = clinic, patient.created, patient.version
+    row.sealed = _seal(key, patient.id, profile, name)
     session.add(row)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError as error:  # somebody else entered them meanwhile
+        raise _taken() from error
     return patient
 
 
@@ -154,7 +157,7 @@ def in_clinic(
         after: The last identifier of the page before.
         limit: At most so many.
     """
-    found = select(PatientRow.id).where(PatientRow.clinic == clinic)
+    found = select(PatientRow.id).where(PatientRow.clinic == clinic, _ENTERED)
     if after is not None:
         found = found.where(PatientRow.id > after)
     return list(session.scalars(found.order_by(PatientRow.id).limit(limit)))
@@ -162,13 +165,14 @@ def in_clinic(
 
 def count(session: Session, clinic: str) -> int:
     """How many patients a clinic has."""
-    found = select(func.count()).select_from(PatientRow).where(PatientRow.clinic == clinic)
+    found = select(func.count()).select_from(PatientRow)
+    found = found.where(PatientRow.clinic == clinic, _ENTERED)
     return session.scalar(found) or 0
 
 
 def known(session: Session, patient_ids: Sequence[uuid.UUID]) -> Set[uuid.UUID]:
     """Those of them who are known here, and not erased."""
-    found = select(PatientRow.id).where(PatientRow.id.in_(patient_ids), PatientRow.erased.is_(None))
+    found = select(PatientRow.id).where(PatientRow.id.in_(patient_ids), _ENTERED)
     return frozenset(session.scalars(found))
 
 
@@ -202,6 +206,8 @@ def erase(database: Database, patient_id: uuid.UUID, actor: str) -> None:
         StoreError: The database cannot be used, or its files are not yet scrubbed.
     """
     with database.session() as session:
+        # First what works at them: it holds its job while it waits for the patient.
+        session.execute(delete(JobRow).where(JobRow.patient_id == patient_id))
         row = session.get(PatientRow, patient_id, with_for_update=True)
         if row is None:
             raise _unknown()
@@ -214,9 +220,29 @@ def erase(database: Database, patient_id: uuid.UUID, actor: str) -> None:
     database.scrub()
 
 
+def finish_erasures(database: Database) -> None:
+    """Destroy the keys of the erased that a crash between SQLite's two files has left, or a backup
+    of the keys has brought back.
+
+    Raises:
+        StoreError: The database cannot be used, or its files are not yet scrubbed.
+    """
+    erased = select(PatientRow.id).where(PatientRow.erased.is_not(None))
+    with database.session() as session:
+        left = session.scalars(
+            delete(DataKey).where(DataKey.patient_id.in_(erased)).returning(DataKey.patient_id)
+        ).all()
+    if left:
+        database.scrub()
+
+
 def _seal(key: bytes, patient_id: uuid.UUID, profile: Profile, name: str | None) -> bytes:
     said = {"name": name, "profile": profile.model_dump(mode="json")}
     return seal(key, json.dumps(said).encode(), "patients", patient_id)
+
+
+def _taken() -> ConflictError:
+    return ConflictError([Problem("patient", "the identifier is taken", "Use another one.")])
 
 
 def _unknown() -> UnknownError:

@@ -11,6 +11,7 @@ later whose it was while the person is known, and nobody else can.
 """
 
 import secrets
+import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -77,7 +78,7 @@ def export(database: Database, vault: Vault, actor: str, folder: Path, k: int = 
 
     Raises:
         TwinError: The folder holds something.
-        PrivacyError: Some profiles are shared by fewer people.
+        PrivacyError: Some profiles are shared by fewer people, or somebody withdrew meanwhile.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
@@ -102,6 +103,9 @@ def export(database: Database, vault: Vault, actor: str, folder: Path, k: int = 
         participants=sorted(participants, key=lambda one: one.pseudonym),
     )
     with database.session() as session:
+        if not agreed.keys() <= consents.agreeing(session, "research").keys():
+            shutil.rmtree(folder)
+            raise PrivacyError.of("research", "somebody withdrew while it was made", "Ask again.")
         for patient_id in (None, *agreed):
             audit.append(session, actor, "research.export", patient_id)
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")

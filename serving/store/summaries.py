@@ -15,7 +15,9 @@ from serving.store.patients import lock
 from serving.store.tables import ConsentRow, DataKey, PatientRow, SummaryRow
 from serving.store.vault import Vault, person_key, seal, unseal, unwrap
 
-Part = Literal["lately", "night", "morning", "nights", "weeks", "follow_up"]
+Part = Literal[
+    "lately", "night", "refused", "morning", "nights", "night_pictures", "weeks", "follow_up"
+]
 _TABLE: Final = "summaries"
 
 

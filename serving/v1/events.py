@@ -14,6 +14,7 @@ from pydantic import Field
 from serving import clock
 from serving.access.door import TheAccess, is_allowed
 from serving.access.policy import Action
+from serving.state import TheStopping
 from serving.store import issued
 from serving.store.errors import StoreError
 from serving.v1.permission import PatientId, Permission, may
@@ -50,6 +51,7 @@ async def follow(
     patient: PatientId,
     permission: Annotated[Permission, Depends(_noted)],
     access: TheAccess,
+    stopping: TheStopping,
     wait_s: Annotated[
         int, Query(ge=0, le=LONGEST_S, description="Hang up after so many seconds.")
     ] = LONGEST_S,
@@ -59,6 +61,8 @@ async def follow(
 ) -> AsyncIterator[ServerSentEvent]:
     """An event for every new document, while the reader may know: a belief, forecast, review, twin
     or comparison.
+
+    It ends when the service stops; connect again, with the last event's id.
     """
     begin, told = _after(last_event_id)
     end = datetime.now(UTC) + timedelta(seconds=wait_s)
@@ -83,7 +87,7 @@ async def follow(
                     news = NewsReport.model_validate(each)
                     yield ServerSentEvent(event=each.kind, id=_id(each), data=news)
             begin = max(begin, looked - _LATE)
-        if datetime.now(UTC) >= end:
+        if datetime.now(UTC) >= end or stopping.is_set():
             return
         await sleep(LOOK_EVERY_S)
 

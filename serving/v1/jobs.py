@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from serving.access.door import TheAccess, TheCaller, permit
 from serving.access.policy import Action
 from serving.access.relations import Relation
+from serving.evening import ACTOR
 from serving.store import jobs
 from serving.store.errors import UnknownError
 from serving.v1.permission import PatientId, Permission, may
@@ -40,9 +41,12 @@ class JobReport(Answer):
 def personalise(
     patient: PatientId, permission: Annotated[Permission, may(Action.JOB_START)]
 ) -> JobReport:
-    """From all that is known of them; it answers in the population's place where it is better."""
+    """From all that is known of them; it answers in the population's place where it is better.
+
+    Asked for again before it began, it is the same job.
+    """
     with permission.writing() as session:
-        job = jobs.start(session, "personalise", permission.caller.subject, patient_id=patient)
+        job = jobs.start_once(session, "personalise", permission.caller.subject, patient)
     return JobReport.model_validate(job)
 
 
@@ -51,9 +55,14 @@ def review(
     clinic: Annotated[Clinic, Path(description="The clinic's name.")],
     permission: Annotated[Permission, may(Action.JOB_START)],
 ) -> JobReport:
-    """The coming night of every patient of the clinic who consents to care."""
+    """The coming night of every patient of the clinic who consents to care.
+
+    Asked for again before it began, it is the same job.
+    """
     with permission.writing() as session:
-        job = jobs.start(session, "review", permission.caller.subject, clinic=clinic)
+        who, asked = permission.caller.subject, jobs.under_way(session, "review", [clinic])
+        waiting = [job for job in asked if job.state == "waiting" and job.actor != ACTOR]
+        job = waiting[0] if waiting else jobs.start(session, "review", who, clinic=clinic)
     return JobReport.model_validate(job)
 
 

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from hybridtwin.errors import ModelError
 from serving.access.caller import Role
 from serving.settings import Settings
-from serving.store import api_keys
+from serving.store import api_keys, patients
 from serving.store.database import Database, open_database
 from serving.store.errors import StoreError
 from serving.store.vault import Vault, check, vault_from
@@ -34,6 +34,7 @@ def open_store(settings: Settings) -> Store:
     vault = vault_from(settings.as_environment())
     database = open_database(settings.database.get_secret_value())
     database.migrate()
+    patients.finish_erasures(database)
     with database.reading() as session:
         check(session, vault)
         admins = [

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridtwin.climatology import CLIMATOLOGY, climatology, joined
+from hybridtwin.climatology import CLIMATOLOGY, climatology, joined, nothing_usual
 from hybridtwin.events import Profile
 from hybridtwin.record import Provenance, Record
 from hybridtwin.timeline import Timeline, to_timeline
@@ -66,6 +66,11 @@ def test_neither_the_future_nor_what_is_too_old_is_read(seed: int, days: int) ->
     other[: anchor - days * DAY - 48] = 55
     first, second = (read(each, anchor, days) for each in (glucose, other))
     torch.testing.assert_close(first, second, equal_nan=True, rtol=1e-4, atol=1e-2)
+
+
+def test_of_no_days_nothing_is_usual() -> None:
+    found = read(140 + 30 * np.sin(np.arange(5 * DAY) / 40), 4 * DAY, days=0)
+    torch.testing.assert_close(found.unsqueeze(0), nothing_usual(), equal_nan=True)
 
 
 def test_low_nights_are_counted_where_they_happened() -> None:

@@ -1,6 +1,9 @@
 import json
+import os
 import re
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +21,7 @@ from hybridtwin.registry import load_twin, save_twin, untrained_twin
 from hybridtwin.units import MG_DL_PER_MMOL_L
 
 NOW = pd.Timestamp("2026-11-22T20:30Z")
+PEOPLE = 60
 Fails = Callable[..., str]
 
 
@@ -200,6 +204,37 @@ def test_nightly_reviews_nobody_twice(twin: Path, tmp_path: Path) -> None:
     ann = json.loads((tmp_path / "ann.json").read_text())["participants"][0]
     assert ann in both
     assert len(both) == 2
+
+
+def test_a_nightly_that_is_killed_goes_on_where_it_was(twin: Path, tmp_path: Path) -> None:
+    """In two processes, and of people some of whom have one name in two places."""
+    records, kept, night = (tmp_path / name for name in ("records", "kept.jsonl", "night.json"))
+    for number in range(PEOPLE // 2):
+        for place in ("north", "south"):
+            save_record(person(f"p{number}"), records / place)
+    command = [sys.executable, "-c", "from hybridtwin.cli import main; main()", "nightly"]
+    command += map(str, (records, "--model", twin, "--now", NOW.isoformat(), "--resume", kept))
+    command += map(str, ("--json", night))
+    two = os.environ | {"OMP_NUM_THREADS": "2"}
+    with subprocess.Popen(command, env=two, stdout=subprocess.DEVNULL) as broken_off:
+        while len(finished(kept)) < PEOPLE // 3:
+            time.sleep(0.02)
+            assert broken_off.poll() is None
+        broken_off.kill()
+    assert len(finished(kept)) < PEOPLE
+    subprocess.run(command, env=two, stdout=subprocess.DEVNULL, check=True)
+    everybody = [str(home.relative_to(records)) for home in record_folders(records)]
+    assert sorted(finished(kept)) == everybody
+    lines = json.loads(night.read_text())["participants"]
+    assert len(lines) == PEOPLE
+    # Before or after, in this process or that one: the same history gives the same night.
+    assert len({json.dumps(line | {"participant": ""}) for line in lines}) == 1
+
+
+def finished(kept: Path) -> list[str]:
+    """Who is kept, as often as they are."""
+    lines = kept.read_text().split("\n") if kept.exists() else []
+    return [json.loads(line)["name"] for line in lines if line.endswith("}}")]
 
 
 def test_clinic_writes_records_that_end_when_asked(tmp_path: Path) -> None:

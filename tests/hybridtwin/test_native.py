@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import pytest
 import torch
 
 from hybridtwin import native
-from hybridtwin.dynamics import person_of, state_of, step, walk, what_acts
+from hybridtwin.dynamics import Walk, person_of, state_of, step, walk, what_acts
 from hybridtwin.hybrid import Present
 from hybridtwin.inputs import Future
 from hybridtwin.native import native_step, native_walk
@@ -22,9 +24,9 @@ from hybridtwin.twin import Twin
 
 @pytest.fixture
 def forgotten() -> Iterator[None]:
-    native._program.cache_clear()
+    native._compiled.cache_clear()
     yield
-    native._program.cache_clear()
+    native._compiled.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +100,16 @@ def test_without_a_compiler_torch_serves_and_the_log_says_so(
         assert native_walk() is walk
         assert native_step() is step
     assert "slower" in caplog.text
+
+
+def test_threads_that_need_the_program_at_once_share_it(forgotten: None) -> None:
+    many = 4
+    ready = Barrier(many)
+
+    def need(_: int) -> Walk:
+        ready.wait()
+        return native_walk()
+
+    with ThreadPoolExecutor(many) as pool:
+        assert len(set(pool.map(need, range(many)))) == 1
+    assert native._compiled.cache_info().misses == 1

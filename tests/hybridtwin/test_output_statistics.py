@@ -9,7 +9,13 @@ import torch
 
 from hybridtwin.errors import ModelError
 from hybridtwin.neural.spread import KNOTS_MIN, LEVELS, between
-from hybridtwin.output_statistics import Correction, OutputStatistics, no_correction
+from hybridtwin.output_statistics import (
+    EXPECTED,
+    Correction,
+    OutputStatistics,
+    no_correction,
+    shift_mg_dl,
+)
 from hybridtwin.registry import load_twin, save_twin
 
 KNOTS = torch.tensor([float(minutes) for minutes in KNOTS_MIN])
@@ -38,9 +44,13 @@ def test_widening_keeps_the_median_and_scales_around_it() -> None:
     torch.testing.assert_close((wide[:, -1] - wide[:, 3]) / 0.35, torch.tensor([0.5, 1, 2, 1, 1]))
 
 
-def trees(seed: int) -> lightgbm.Booster:
+HISTORY = 4
+PREDICTORS = HISTORY + 2 * len(KNOTS_MIN)
+
+
+def trees(seed: int, columns: int) -> lightgbm.Booster:
     generator = np.random.default_rng(seed)
-    table = generator.normal(size=(200, 4))
+    table = generator.normal(size=(200, columns))
     table[::7, 1] = np.nan
     data = lightgbm.Dataset(table, generator.normal(size=200) + 5 * table[:, 0])
     return lightgbm.train({"verbose": -1, "num_threads": 1, "min_data_in_leaf": 5}, data, 5)
@@ -48,14 +58,33 @@ def trees(seed: int) -> lightgbm.Booster:
 
 @pytest.fixture
 def statistics() -> OutputStatistics:
-    return OutputStatistics([trees(n) for n in range(5)], [trees(n) for n in range(5, 10)])
+    shift, widening = (
+        [trees(seed, columns) for seed in range(len(KNOTS_MIN))]
+        for columns in (HISTORY, PREDICTORS)
+    )
+    return OutputStatistics(shift, widening, trust=0.4)
+
+
+def test_a_shift_hangs_on_the_history_and_on_the_twin_by_its_trust_alone(statistics) -> None:
+    last_mg_dl, change = torch.tensor([[120.0]]), torch.tensor([[4.0, -8, 12, 30, -20]])
+    history = torch.tensor([[0.3, torch.nan, 1.0, -1.0]])
+    predictors = torch.hstack([history, last_mg_dl + change, change])
+
+    def moved(trust: float, predictors: torch.Tensor) -> torch.Tensor:
+        shift = shift_mg_dl(statistics.shift, predictors, trust)
+        return predictors[:, EXPECTED] + shift
+
+    still = torch.hstack([history, last_mg_dl.expand_as(change), torch.zeros_like(change)])
+    for trust in (0.0, 0.25, 1.0):
+        twin_says = moved(trust, predictors) - moved(trust, still)
+        torch.testing.assert_close(twin_says, trust * change)
 
 
 def test_statistics_survive_a_round_trip_beside_their_twin(statistics, tmp_path) -> None:
     save_twin(replace(load_twin(), statistics=statistics), tmp_path / "twin")
     loaded = load_twin(tmp_path / "twin").statistics
     assert loaded is not None
-    table = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
+    table = torch.randn(9, PREDICTORS, generator=torch.Generator().manual_seed(0))
     table[2, 1] = torch.nan
     first, second = statistics.correct(table), loaded.correct(table)
     assert torch.equal(first.shift_mg_dl, second.shift_mg_dl)

@@ -1,6 +1,7 @@
-"""A panel's work is the same in one process and over Ray's."""
+"""A panel's work is the same in one process, in several, and over Ray's."""
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -8,10 +9,12 @@ from functools import partial
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 
 from hybridtwin import panel
 from hybridtwin.errors import ModelError
+from hybridtwin.output_statistics import CHANGE
 from hybridtwin.panel import for_each
 from hybridtwin.physiology.parameters import PARAMETERS
 from hybridtwin.record import Record
@@ -46,7 +49,9 @@ def answer(twin: Twin, record: Record) -> list[float]:
     assert events is not None
     values = belief.present.people.values()
     held = [getattr(values, parameter.name) for parameter in PARAMETERS]
-    held += [belief.usual_basal_u_min, belief.predictors.nan_to_num()]
+    # less what the last reading and the others imply: a small difference of large values
+    read = belief.predictors[:, : CHANGE.start]
+    held += [belief.usual_basal_u_min, read.nan_to_num()]
     numbers = [float(one) for tensor in held for one in tensor.flatten()]
     numbers += [*report.expected, *(value for row in report.quantiles for value in row)]
     return [*numbers, *events.model_dump().values()]
@@ -71,18 +76,59 @@ def test_everyone_in_order_a_few_ahead():
     assert [*found] == [(1, 2), (2, 4), (3, 8), (4, 16)]
 
 
-def test_two_processes_share_the_work(two_processes):
+def test_two_processes_of_ray_share_the_work(two_processes):
     places = [place for _, place in for_each(where, range(8))]
     assert len(set(places)) == PROCESSES
     assert os.getpid() not in places
 
 
-def test_two_processes_answer_as_one_does(two_processes, monkeypatch):
+def test_two_processes_share_the_work_in_order():
+    found = list(for_each(where, range(8), PROCESSES))
+    assert [person for person, _ in found] == [*range(8)]
+    places = {place for _, place in found}
+    assert len(places) == PROCESSES
+    assert os.getpid() not in places
+
+
+def test_a_process_that_is_killed_leaves_none_behind(tmp_path):
+    """Nor is any left that waits for work that nobody gives."""
+    program = f"""
+if __name__ == "__main__":
+    from hybridtwin.panel import for_each
+    from tests.hybridtwin.test_panel import where
+    for _, place in for_each(where, range(1000), {PROCESSES}):
+        print(place, flush=True)
+"""
+    script = tmp_path / "panel.py"
+    script.write_text(program)
+    command = [sys.executable, str(script)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as run:
+        places = {int(run.stdout.readline()) for _ in range(2 * PROCESSES)}
+        assert len(places) == PROCESSES
+        run.kill()
+    for place in places:
+        ended = psutil.Process(place) if psutil.pid_exists(place) else None
+        assert ended is None or ended.wait(timeout=30) is None
+
+
+def alone_and_spread(monkeypatch: pytest.MonkeyPatch, processes: int) -> Any:
     records = [person.record for person in clinic(EVENING, count=3, days=3)]
     work = partial(answer, load_twin())
-    spread = [numbers for _, numbers in for_each(work, records)]
-    monkeypatch.delenv(panel.VARIABLE)
-    alone = [numbers for _, numbers in for_each(work, records)]
+    spread = [numbers for _, numbers in for_each(work, records, processes)]
+    monkeypatch.delenv(panel.VARIABLE, raising=False)
+    return [numbers for _, numbers in for_each(work, records)], spread
+
+
+def test_two_processes_of_ray_answer_as_one_does(two_processes, monkeypatch):
+    assert_same(*alone_and_spread(monkeypatch, 1))
+
+
+def test_two_processes_answer_as_one_does(monkeypatch):
+    assert_same(*alone_and_spread(monkeypatch, PROCESSES))
+
+
+def assert_same(alone: list[list[float]], spread: list[list[float]]) -> None:
     assert [len(one) for one in spread] == [len(one) for one in alone]
     for ours, theirs in zip(spread, alone, strict=True):
         assert len(ours) > 1000

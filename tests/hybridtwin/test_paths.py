@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridtwin.neural.spread import LEVELS
-from hybridtwin.paths import correlation, paths, quantile_function, standard_noise, unexplained
+from hybridtwin.paths import (
+    correlation,
+    correlation_factor,
+    paths,
+    quantile_function,
+    standard_noise,
+    unexplained,
+)
 
 NORMAL = torch.distributions.Normal(0.0, 1.0)
 
@@ -36,7 +43,7 @@ def test_paths_have_the_spread_asked_for_with_and_without_an_ensemble() -> None:
     generator = torch.Generator().manual_seed(2)
     steps, members = 12, 8000
     quantiles = 0.25 * NORMAL.icdf(torch.tensor(LEVELS)).expand(steps, -1)
-    normal = standard_noise(correlation(steps, 0.5, 600.0), members, generator)
+    normal = standard_noise(correlation_factor(steps, 0.5, 600.0), members, generator)
     for ensemble_sd in (0.0, 0.1):
         shift = ensemble_sd * torch.randn(members, 1, generator=generator)
         shift[0] = 0

@@ -1,10 +1,13 @@
 import hashlib
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hybridtwin.errors import RecordError
@@ -153,6 +156,44 @@ def test_impossible_glucose_is_refused_with_its_place(rows: dict[str, list], whe
     with pytest.raises(RecordError) as caught:
         Record(Profile(), glucose=table("glucose", pd.DataFrame(rows)))
     assert where in [problem.where for problem in caught.value.problems]
+
+
+EDGES = (-1.0, 0.0, 1.0, 10.0, 25.0, 150.0, 250.0, 600.0, 1440.0, 1e4, 1e6, math.nan, math.inf)
+WORDS = ("cgm", "rapid", "basal", "bolus", "mixed", "light", "illness", "meals", "coffee", None)
+
+
+def any_of(dtype: object) -> st.SearchStrategy[object]:
+    if dtype in (float,):
+        return st.sampled_from(EDGES) | st.floats()
+    if dtype in (bool, "boolean"):
+        return st.booleans()
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        return st.just(START)
+    return st.sampled_from(WORDS)
+
+
+@given(st.data())
+def test_values_of_the_right_type_pass_as_those_do_that_are_converted_first(
+    data: st.DataObject,
+) -> None:
+    name = data.draw(st.sampled_from([*TABLES, "logged"]))
+    dtypes = table(name).dtypes
+    count = data.draw(st.integers(1, 3))
+    typed = pd.DataFrame(
+        {
+            column: pd.Series([data.draw(any_of(dtype)) for _ in range(count)], dtype=dtype)
+            for column, dtype in dtypes.items()
+        }
+    )
+
+    def refusal(rows: pd.DataFrame) -> str:
+        try:
+            pd.testing.assert_frame_equal(table(name, rows), typed)
+        except RecordError as error:
+            return str(error)
+        return ""
+
+    assert refusal(typed) == refusal(typed.astype(object))
 
 
 def test_millimoles_posing_as_milligrams_are_refused() -> None:

@@ -17,7 +17,7 @@ from hybridtwin.neural.spread import KNOTS_MIN
 from hybridtwin.output_statistics import Correction
 from hybridtwin.physiology.body import COMPARTMENTS, INPUTS
 from hybridtwin.physiology.parameters import PARAMETERS
-from hybridtwin.plan import Plan
+from hybridtwin.plan import Plan, plan_timeline
 from hybridtwin.registry import load_twin, untrained_twin
 from hybridtwin.timeline import LONG_ACTING
 from hybridtwin.trust import Trust
@@ -150,6 +150,7 @@ def random_belief(twin: Twin, seed: int, members: int = 4) -> Belief:
     return Belief(
         time=NOW.floor("5min"),
         now=NOW,
+        timeline=plan_timeline([], Profile(), NOW.floor("5min"), 1),
         profile=Profile(participant="random", time_zone="Europe/London"),
         present=random_present(twin, members, seed),
         usual_basal_u_min=torch.full((members,), 0.015),

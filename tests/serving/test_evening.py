@@ -2,19 +2,25 @@
 
 import uuid
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from threading import Event
 
+import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridtwin.events import Profile
-from hybridtwin.forecast import EventProbabilities
+from hybridtwin.forecast import EventProbabilities, Forecast
 from hybridtwin.registry import load_twin
 from hybridtwin.review.review import NightRisk
-from serving.clinic.summary import Night, Nights, PastNight
-from serving.evening import is_due, last_night_end, look
+from hybridtwin.trust import Trust
+from serving import clock
+from serving.clinic.summary import Night, NightPictures, Nights, Part, PastNight
+from serving.due import is_due, last_night_end
+from serving.evening import look
 from serving.jobs import Work, run
 from serving.settings import Settings
 from serving.store import consents, issued, jobs, observations, patients, summaries
@@ -24,6 +30,23 @@ from serving.store.vault import Vault
 from serving.v1.store import Store
 
 NINE = time(21)
+
+
+def _report(issued_at):
+    """120 mg/dL all night, on every path."""
+    start = pd.Timestamp(issued_at)
+    return Forecast(
+        participant="me",
+        plan="as usual",
+        issued=start,
+        start=start,
+        last_reading_mg_dl=120.0,
+        last_reading_time=start,
+        time_zone="UTC",
+        expected_mg_dl=torch.full((108,), 120.0),
+        paths_mg_dl=torch.full((10, 108), 120.0),
+        trust=Trust(level="full"),
+    ).report()
 
 
 def _utc(text):
@@ -142,6 +165,8 @@ def test_in_the_morning_the_night_is_set_beside_what_happened(database, vault, a
     with database.session() as session:
         observations.accept(session, vault, ann, Batch.model_validate(said))
         issued.keep(session, vault, ann, "review", evening, "m", risk.model_dump_json().encode())
+        said = _report(evening).model_dump_json().encode()
+        issued.keep(session, vault, ann, "forecast", evening, "m", said)
         _said(session, vault, ann, "night", evening, Night(issued=evening, risk=risk))
     store = Store(database, vault)
     look(store, Settings(evening=None), datetime.now(UTC))
@@ -151,12 +176,18 @@ def test_in_the_morning_the_night_is_set_beside_what_happened(database, vault, a
         job = jobs.take(session, worker, ["outcome"])
     run(Work(store, load_twin(), job, worker, Settings()), Event())
     with database.reading() as session:
-        (found,) = summaries.of_clinics(session, vault, ["north"], ["morning", "nights"])
+        parts = ["morning", "nights", "night_pictures"]
+        (found,) = summaries.of_clinics(session, vault, ["north"], parts)
         assert jobs.find(session, job.id).state == "done"
     morning = PastNight.model_validate_json(found.parts["morning"])
     assert (morning.end, morning.below_70, morning.low) == (six, 0.7, True)
     assert (morning.lowest_mg_dl, morning.very_low) == (62, False)  # five of six hours were read
     assert Nights.model_validate_json(found.parts["nights"]).nights == [morning]
+    (picture,) = NightPictures.model_validate_json(found.parts["night_pictures"]).nights
+    assert (picture.end, picture.fan_x) == (six, 5)  # the picture begins at nine, as the evening
+    # the first reading is two and a half hours before the low; the picture is 260 high for 260
+    assert (picture.curve_x, picture.curve[:8]) == (3 * 60 + 30, "M0 201L1")
+    assert picture.median.startswith("M0 180L15 180")
     look(store, Settings(evening=None), datetime.now(UTC))
     assert _jobs(database) == []
 
@@ -180,3 +211,64 @@ def test_a_night_that_was_reviewed_too_late_is_looked_at_once(database, vault, a
         (found,) = summaries.of_clinics(session, vault, ["north"], ["morning", "nights"])
     assert "morning" not in found.parts  # what was forecast during the night says nothing of it
     assert Nights.model_validate_json(found.parts["nights"]).nights == []
+
+
+def test_a_refused_night_is_looked_at_anew_once_readings_have_come(database, vault, ann):
+    evening = _utc("2026-01-31T21:10")
+    store = Store(database, vault)
+    risk = NightRisk(participant="me", status="refused", reason="the readings are old")
+
+    def put(part, at, content):
+        with database.session() as session:
+            _said(session, vault, ann, part, at, content)
+
+    put("night", evening, Night(issued=evening, risk=risk))
+    put("refused", evening, Part())
+    put("lately", evening - timedelta(hours=2), Part())
+    later = evening + timedelta(minutes=45)
+    look(store, Settings(), later)
+    assert _jobs(database) == []  # nothing new is known
+    put("lately", later, Part())
+    look(store, Settings(), evening + timedelta(minutes=29))
+    assert _jobs(database) == []  # it is not looked at again and again
+    put("night", later, Night(issued=later, risk=risk.model_copy(update={"status": "forecast"})))
+    look(store, Settings(), later + timedelta(hours=1))
+    assert _jobs(database) == []  # it was forecast since
+    put("night", evening, Night(issued=evening, risk=risk))
+    look(store, Settings(), later)
+    assert _jobs(database) == ["review"]
+
+
+@dataclass(frozen=True)
+class _Withdrawn(Work):
+    """Work at somebody who withdraws their consent once their record was read."""
+
+    def record(self, patient, days=None):
+        found = super().record(patient, days)
+        with self.store.database.session() as session:
+            consents.withdraw(session, patient, "care")
+        return found
+
+
+@pytest.mark.parametrize("kind", ["review", "outcome"])
+def test_of_who_withdraws_meanwhile_nothing_is_kept(database, vault, ann, kind, monkeypatch):
+    end = last_night_end("UTC", datetime.now(UTC))
+    begun = end - timedelta(hours=9)
+    risk = NightRisk(participant="me", status="refused", reason="the readings are old")
+    with database.session() as session:
+        issued.keep(session, vault, ann, "review", begun, "m", risk.model_dump_json().encode())
+        _said(session, vault, ann, "night", begun, Night(issued=begun, risk=risk))
+        jobs.start(session, kind, "somebody", clinic="north")
+    if kind == "review":
+        monkeypatch.setattr(clock, "now", lambda: end + timedelta(hours=16))  # ten in the evening
+    worker = uuid.uuid4()
+    with database.session() as session:
+        job = jobs.take(session, worker, [kind])
+    run(_Withdrawn(Store(database, vault), load_twin(), job, worker, Settings()), Event())
+    with database.session() as session:
+        found = jobs.find(session, job.id)
+        assert (found.state, found.done) == ("done", 1)
+        assert len(issued.find(session, vault, ann, "review")) == 1
+        consents.give(session, ann, "care", "2")
+        (kept,) = summaries.of_clinics(session, vault, ["north"], [], ["night", "nights"])
+    assert kept.times == {"night": begun}

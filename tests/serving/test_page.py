@@ -1,5 +1,4 @@
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -141,9 +140,3 @@ def test_both_units_of_the_list_tell_the_same(client, tonight):
         if mg["nadir"]:
             low = 18.0156 * mmol["nadir"]["median"]
             assert low == pytest.approx(mg["nadir"]["median"], abs=1)
-
-
-def test_the_first_answer_comes_at_once(client):
-    begin = time.monotonic()
-    assert client.get("/").status_code == 200
-    assert time.monotonic() - begin < 2

@@ -42,6 +42,11 @@ def test_values_are_written_as_their_reader_is_used_to(reader, expected):
 
 
 def test_a_probability_is_never_certain():
+    assert [Reader().share(*each) for each in ((0, 10), (10, 10), (0, 0))] == [
+        "0\N{NO-BREAK SPACE}%",
+        "100\N{NO-BREAK SPACE}%",
+        "–",
+    ]
     found = [Reader().percent(p).replace("\N{NO-BREAK SPACE}", " ") for p in (0, 0.005, 0.204, 1)]
     assert found == ["< 1 %", "< 1 %", "20 %", "> 99 %"]
 

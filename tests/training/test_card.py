@@ -52,6 +52,20 @@ def test_figures_stand_under_their_model_and_horizon(tmp_path):
     assert "1.00 (0.00" not in card
 
 
+def test_all_of_one_cohort_are_not_shown_twice(tmp_path):
+    alone = [_row(10.0), _row(10.0, cohort="all")]
+    card = _card(tmp_path, [_write(tmp_path / "one.json", *alone)])
+    assert ("toy, 7 participants" in card, "all, 7 participants" in card) == (True, False)
+    several = [*alone, _row(12.0, cohort="other")]
+    assert "all, 7" in _card(tmp_path, [_write(tmp_path / "two.json", *several)])
+
+
+def test_what_is_of_now_has_no_horizon(tmp_path):
+    told = _row(0.8, metric="meal_told", horizon_min=0)
+    card = _card(tmp_path, [_write(tmp_path / "now.json", told)])
+    assert "| share of meals without a log that are told | now |" in card
+
+
 def test_every_protocol_and_split_has_its_own_tables(tmp_path):
     first = _write(tmp_path / "a.json", _row(30.0), protocol="last-fifth")
     second = _write(

@@ -73,6 +73,19 @@ def test_the_committed_config_covers_all_kinds_of_gate():
     assert {gate.name for gate in settings.gates} == {"accuracy", "calibration", "night", "cause"}
 
 
+def test_a_gate_judges_every_model_that_it_names(held):
+    def rows(values, model):
+        return [row | {"model": model} for row in _rows("rmse", values)]
+
+    champion = rows(PEOPLE, "twin") + rows(PEOPLE - 2, "twin-current")
+    challenger = rows(PEOPLE - 1, "twin") + rows(PEOPLE + 2, "twin-current")
+    findings = held(champion, challenger, _settings("rmse", models=("twin", "twin-current")))
+    assert [(f.where.split(",")[0], f.verdict) for f in findings] == [
+        ("twin", "better"),
+        ("twin-current", "worse"),
+    ]
+
+
 def test_a_model_is_as_good_as_itself(held):
     rows = _rows("rmse", PEOPLE)
     (finding,) = held(rows, rows, _settings("rmse"))

@@ -72,3 +72,19 @@ def test_what_is_long_ago_counts_little_and_a_wild_reading_too() -> None:
     wild[::20] += 400
     moved = learnt(said, wild, age, SETTINGS).correction(said).shift_mg_dl
     assert (moved - shift).mean().abs() < 0.3 * 400 / 10
+
+
+def test_half_is_put_right_after_the_usual_days_and_sooner_further_ahead() -> None:
+    said = drawn()
+    read = said.expected_mg_dl + 10 + 1.2 * said.sd_mg_dl * noise()
+    every_min = 10
+    whole, part = (
+        learnt(said, read, torch.zeros(COUNT), MissesSettings(every_min=every_min, usual_days=days))
+        for days in (1e-9, COUNT * every_min / (24 * 60))
+    )
+    share = 1 / (1 + (30 / torch.tensor(KNOTS_MIN)).sqrt())
+    assert share[KNOTS_MIN.index(30)] == 0.5
+    torch.testing.assert_close(
+        part.coefficients_mg_dl, share.view(1, -1, 1) * whole.coefficients_mg_dl
+    )
+    torch.testing.assert_close(part.widening.log(), share * whole.widening.log())

@@ -30,6 +30,7 @@ SETTINGS = UnloggedSettings(
         rate_sd_mg_dl_min=0.2,
         carbs_share=0.25,
         carbs_time_sd_min=15,
+        carbs_late_share=0,
         sensitivity=0.05,
         absorption=0,
     )
@@ -81,6 +82,19 @@ def test_a_meal_is_told_with_its_time_and_grams(twin: Twin, snacked: Record) -> 
 
 def test_where_all_was_logged_nothing_is_told(twin: Twin) -> None:
     assert unlogged(twin, lived(twin, insulin=[DOSE], meals=[LUNCH]), settings=SETTINGS) == []
+
+
+def test_what_waits_in_the_stomach_is_no_second_meal(twin: Twin) -> None:
+    parts = [
+        LUNCH.model_copy(update={"carbs_g": grams, "time": LUNCH.time + timedelta(minutes=late)})
+        for grams, late in ((LUNCH.carbs_g - 30, 0), (30, 75))
+    ]
+    record = lived(twin, insulin=[DOSE], meals=parts)
+    sooner = SETTINGS.model_copy(update={"told_at": 0.5})
+    waits = SETTINGS.noise.model_copy(update={"carbs_late_share": 0.3})
+    told = unlogged(twin, record, settings=sooner)
+    assert [one.kind for one in told] == ["meal"]
+    assert unlogged(twin, record, settings=sooner.model_copy(update={"noise": waits})) == []
 
 
 def test_a_meal_that_is_logged_afterwards_is_no_longer_told(twin: Twin, snacked: Record) -> None:

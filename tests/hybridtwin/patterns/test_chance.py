@@ -4,7 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from hybridtwin.patterns.chance import at_least, coefficient, holm, mean_above, share_interval
+from hybridtwin.patterns.chance import (
+    at_least,
+    coefficient,
+    difference,
+    holm,
+    mean_above,
+    share_interval,
+)
 
 chances = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 
@@ -40,6 +47,17 @@ def test_the_chance_of_a_mean_is_half_where_it_is_the_limit():
     assert mean == 10
     assert low < 10 < high
     assert chance == pytest.approx(0.5)
+
+
+def test_a_difference_of_means_is_welchs():
+    a, b = np.array([27.5, 21.0, 19.0, 23.6, 17.0]), np.array([27.1, 22.0, 20.8, 23.4, 23.4, 23.5])
+    variances = a.var(ddof=1) / 5, b.var(ddof=1) / 6
+    error = np.sqrt(sum(variances))
+    free = sum(variances) ** 2 / (variances[0] ** 2 / 4 + variances[1] ** 2 / 5)
+    middle, (low, high), chance = difference(a, b)
+    assert middle == pytest.approx(a.mean() - b.mean())
+    assert high - low == pytest.approx(2 * stats.t.ppf(0.975, free) * error)
+    assert chance == pytest.approx(2 * stats.t.sf(abs(middle) / error, free))
 
 
 def test_holms_example():

@@ -129,17 +129,46 @@ def test_nights_without_readings_are_not_nights_without_lows():
 def test_a_rise_from_three_on_is_a_dawn_phenomenon():
     life = Life()
     rise = np.clip((np.arange(288) - at(3)) / (at(7) - at(3)), 0, 1) * 50
-    life.glucose[:, : at(7.5)] += rise[: at(7.5)]
+    life.glucose[:, : at(7.5)] += 20 + rise[: at(7.5)]
     patterns = look(life.record())
     assert patterns["dawn phenomenon", ""].status == "found"
     assert patterns["dawn phenomenon", ""].size == pytest.approx(50, abs=3)
     assert patterns["dawn phenomenon", "trend"].status == "not found"
 
 
-def test_a_rise_all_night_long_is_none():
+def test_a_rise_hides_less_where_glucose_would_have_fallen():
+    """The same rise, from a height that falls back by itself, is more of a dawn phenomenon."""
+    sizes = []
+    rise = np.clip((np.arange(288) - at(3)) / (at(7) - at(3)), 0, 1) * 15
+    for level in (20, 100):
+        life = Life()
+        life.glucose += level
+        life.glucose[:, : at(7.5)] += rise[: at(7.5)]
+        dawn = look(life.record())["dawn phenomenon", ""]
+        sizes.append(dawn.size)
+        assert dawn.status == ("not found" if level == 20 else "found")
+    share = PatternSettings().dawn.falls_back
+    assert sizes[1] - sizes[0] == pytest.approx(share * 80, abs=3)
+
+
+def test_a_rise_all_night_long_that_slows_down_is_none():
+    """Basal insulin that is short: half of what is left to rise, every hour and a half."""
     life = Life()
-    life.glucose[:, : at(7.5)] += 80 * np.arange(at(7.5)) / at(7.5)
-    assert look(life.record())["dawn phenomenon", ""].status == "not found"
+    life.glucose[:, : at(7.5)] += 120 * (1 - 0.5 ** (np.arange(at(7.5)) / at(1.5)))
+    dawn = look(life.record())["dawn phenomenon", ""]
+    assert dawn.size > PatternSettings().dawn.rise_mg_dl
+    assert dawn.status == "not found"
+
+
+def test_a_low_or_a_bolus_before_two_says_nothing_of_the_dawn():
+    life = Life()
+    rise = np.clip((np.arange(288) - at(3)) / (at(7) - at(3)), 0, 1) * 50
+    life.glucose[:, : at(7.5)] += 20 + rise[: at(7.5)]
+    life.glucose[:, at(0.5) : at(1)] = 60
+    life.bolus_u[:, at(1.5)] = 1
+    assert look(life.record())["dawn phenomenon", ""].looked_at == DAYS
+    life.bolus_u[::2, at(2.5)] = 1
+    assert look(life.record())["dawn phenomenon", ""].looked_at == DAYS / 2
 
 
 def test_a_rise_that_grows_has_a_trend():
@@ -192,6 +221,18 @@ def test_highs_soon_after_lows_are_rebounds(peak, rebounds):
     assert patterns["rebound highs", ""].looked_at == 14
     assert patterns["rebound highs", ""].count == (14 if rebounds else 0)
     assert (("rebound highs", "") in found(life.record())) is rebounds
+
+
+def test_a_low_that_nobody_treated_says_nothing_of_treatment():
+    life = Life()
+    life.glucose[:21, at(15.5) : at(16)] = 60
+    life.glucose[:14, at(16.5) : at(17)] = 220
+    life.carbs_g[:14, at(15.75)] = 60
+    rebound = look(life.record())["rebound highs", ""]
+    assert (rebound.count, rebound.looked_at) == (14, 14)
+    life.carbs_g[:7, at(15.75)] = 0  # few treatments are logged at all
+    rebound = look(life.record())["rebound highs", ""]
+    assert (rebound.count, rebound.looked_at) == (14, 21)
 
 
 def test_insulin_that_does_less_is_falling_sensitivity():
@@ -279,6 +320,27 @@ def test_exercise_is_compared_with_the_days_without(kind, change):
     assert response.status == "found"
     assert response.count == 10
     assert response.size == pytest.approx(change, abs=6)
+
+
+def test_dinner_soon_after_exercise_is_not_what_exercise_does():
+    """All meals raise glucose; after exercise dinner is early, and falls into the hour after."""
+    life = Life()
+    rng = np.random.default_rng(3)
+    shape = np.sin(np.pi * np.arange(36) / 36)
+    life.bolus_u[:] = life.carbs_g[:] = 0
+    for day in range(DAYS):
+        exercised = day % 3 == 0
+        for meal in (at(7.5), at(12.5), at(18) if exercised else at(19.5)):
+            size = rng.uniform(0.5, 1.5)
+            life.carbs_g[day, meal] = 60 * size
+            life.bolus_u[day, meal] = 6 * size
+            life.glucose[day, meal : meal + 36] += 60 * size * shape
+        if exercised:
+            life.exercise.append((day, at(17.25), "anaerobic"))
+    begin = at(17.25)
+    risen = life.glucose[::3, begin + at(1.75)] - life.glucose[::3, begin]
+    assert risen.mean() > PatternSettings().exercise.change_mg_dl
+    assert look(life.record())["exercise", "anaerobic, evening"].status == "not found"
 
 
 def test_the_end_decides_what_is_seen():

@@ -21,16 +21,16 @@ def test_what_is_kept_is_read_again_and_a_broken_line_is_not(tmp_path: Path) -> 
     path = tmp_path / "kept.jsonl"
     kept = Kept(path, EVENING, "v1", ReviewSettings())
     assert kept.reviews() == {}
-    kept.add(_review("ann"))
+    kept.add("north/ann", _review("ann"))
     with path.open("a") as file:
         file.write('{"about": [')  # killed here
-    kept.add(_review("bob"))
-    assert kept.reviews() == {"ann": _review("ann"), "bob": _review("bob")}
+    kept.add("south/ann", _review("ann"))
+    assert kept.reviews() == {"north/ann": _review("ann"), "south/ann": _review("ann")}
 
 
 def test_of_another_evening_twin_or_settings_nothing_is_kept(tmp_path: Path) -> None:
     path, settings = tmp_path / "kept.jsonl", ReviewSettings()
-    Kept(path, EVENING, "v1", settings).add(_review("ann"))
+    Kept(path, EVENING, "v1", settings).add("ann", _review("ann"))
     later = EVENING + pd.Timedelta(days=1)
     for other in (
         Kept(path, later, "v1", settings),

@@ -49,7 +49,7 @@ def test_a_patient_without_a_forecast_is_listed_first_and_never_as_safe() -> Non
 
 @pytest.mark.parametrize(
     ("now", "reached"),
-    [("12:00", False), ("18:59", False), ("19:00", True), ("23:30", True), ("05:00", True)],
+    [("12:00", False), ("18:59", False), ("19:00", True), ("23:30", True), ("05:45", True)],
 )
 def test_a_night_in_reach_is_not_refused_for_the_hour(now: str, reached: bool) -> None:
     """Not even with a last reading that is almost stale."""
@@ -65,6 +65,17 @@ def test_noon_is_too_early_to_review_the_night() -> None:
     review = review_night(load_twin(), record)
     assert review.risk.status == "refused"
     assert "evening" in review.risk.reason
+
+
+def test_a_night_is_reviewed_until_it_is_too_short_for_a_low() -> None:
+    twin, record = load_twin(), history(hours=46.5)  # to half past five
+    last = record.glucose["time"].iloc[-1]
+    for minute in range(30):
+        now = last + pd.Timedelta(minutes=minute)
+        risk = review_night(twin, record, now).risk
+        assert in_reach(now, record.profile.time_zone) == (minute <= 15)
+        assert risk.status == ("forecast" if minute <= 15 else "refused")
+        assert risk.status == "forecast" or "over" in risk.reason
 
 
 @pytest.mark.parametrize("likely", [(0.1, 0.0), (0.25, 0.1), (0.7, 0.3), (1.0, 0.2), (0.0, 0.0)])

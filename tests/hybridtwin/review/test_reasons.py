@@ -8,9 +8,9 @@ from hybridtwin.native import native_walk
 from hybridtwin.record import Record
 from hybridtwin.registry import load_twin
 from hybridtwin.review.drivers import Driver
+from hybridtwin.review.effects import effects
 from hybridtwin.review.night import forecast_night
-from hybridtwin.review.reasons import Explanation, effects, explain
-from hybridtwin.timeline import to_timeline
+from hybridtwin.review.reasons import Explanation, explain
 from hybridtwin.twin import Twin
 from hybridtwin.units import MG_DL_PER_MMOL_L
 from tests.hybridtwin.review.evenings import evening, with_bolus, with_run, without_dinner
@@ -22,7 +22,7 @@ def twin() -> Twin:
 
 
 def _explained(twin: Twin, record: Record) -> Explanation:
-    return explain(twin, record, forecast_night(twin, twin.believe(record, members=40)))
+    return explain(twin, forecast_night(twin, twin.believe(record, members=40)))
 
 
 def _share(found: Explanation, driver: Driver) -> float:
@@ -60,7 +60,7 @@ def test_effects_of_one_driver_alone_are_those_of_all(twin: Twin) -> None:
     """A level as usual, no fortnight and a sensitivity as ever leave the bolus alone."""
     record = with_bolus(evening(), 3.0)
     belief = twin.believe(record, members=2)
-    found = effects(twin, to_timeline(record), belief, 480)
+    found = effects(twin, belief, 480)
     assert (found[Driver.INSULIN][24:] < 0).all()
     alone = {Driver.INSULIN, Driver.SENSITIVITY, Driver.LEVEL, Driver.HABIT, None}
     assert set(found) == alone

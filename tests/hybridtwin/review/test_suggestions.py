@@ -101,6 +101,11 @@ def _without_insulin(record: Record, after: pd.Timestamp) -> Record:
     )
 
 
+def _with_last_reading(record: Record, mg_dl: float) -> Record:
+    levels = record.glucose["mg_dl"].to_list()
+    return replace(record, glucose=record.glucose.assign(mg_dl=[*levels[:-1], mg_dl]))
+
+
 @pytest.mark.parametrize(
     ("record", "now", "silence"),
     [
@@ -108,6 +113,7 @@ def _without_insulin(record: Record, after: pd.Timestamp) -> Record:
         (_without_insulin(evening(), NOW - pd.Timedelta(hours=4)), NOW, Silence.INSULIN),
         (history(hours=HOURS, basal_u_h=None, bolus=False), NOW, Silence.NO_INSULIN),
         (evening(level_mg_dl=75), NOW, Silence.TRUST),
+        (_with_last_reading(evening(), 66), NOW, Silence.LOW_NOW),
     ],
 )
 def test_nothing_is_said_where_too_little_is_known(

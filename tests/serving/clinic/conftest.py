@@ -3,7 +3,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from starlette.requests import Request
@@ -35,9 +35,9 @@ class Ward:
     store: Store
     people: dict[str, uuid.UUID]
 
-    def view(self, name: str) -> View:
-        """What is shown of somebody now."""
-        now = datetime.now(UTC)
+    def view(self, name: str, later: timedelta = timedelta()) -> View:
+        """What is shown of somebody now, or later."""
+        now = datetime.now(UTC) + later
         with self.store.database.reading() as session:
             kept = read(session, self.store.vault, self.people[name], now)
         return view_of(kept, now, Settings())

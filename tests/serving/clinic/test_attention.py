@@ -11,7 +11,7 @@ from hybridtwin.review.review import NightRisk
 from hybridtwin.trust import STALE_MIN, Trust
 from serving.clinic.attention import GROUPS, whys
 from serving.clinic.panel import _is_snoozed
-from serving.clinic.summary import Lately, Night, PastNight
+from serving.clinic.summary import Lately, Night, PastNight, Tonight
 from serving.settings import Settings
 from serving.store.follow_ups import Step
 
@@ -30,7 +30,12 @@ def _night(below_70=0.05, below_54=0.0, above_250=0.0, trust="full"):
         below_70=below_70, below_54=below_54, above_180=0, above_250=above_250
     )
     risk = NightRisk(participant="p", status="forecast", events=events, trust=Trust(level=trust))
-    return Night(issued=NOW, risk=risk)
+    return _tonight(risk)
+
+
+def _tonight(risk):
+    """As the panel reads what the evening kept."""
+    return Tonight.model_validate_json(Night(issued=NOW, risk=risk).model_dump_json())
 
 
 def _morning(low, very_low=False):
@@ -39,7 +44,7 @@ def _morning(low, very_low=False):
     )
 
 
-REFUSED = Night(issued=NOW, risk=NightRisk(participant="p", status="refused"))
+REFUSED = _tonight(NightRisk(participant="p", status="refused"))
 
 
 @pytest.mark.parametrize(

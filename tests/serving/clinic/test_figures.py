@@ -34,16 +34,17 @@ def test_hits_and_false_alarms_are_counted_over_nights_that_are_known():
         (None, True),
         (0.9, None),
     )
-    found = figures(nights, warned_from=0.5)
-    assert (found.nights, found.unforecast, found.unknown) == (14, 1, 1)
-    assert (found.lows, found.hits, found.false_alarms) == (4, 3, 2)
-    assert found.hit_rate == 3 / 4
-    assert found.false_alarms_per_patient_week == pytest.approx(1)  # 2 in 14 patient-nights
+    found = figures(nights, listed_from=(0.5, 0.1))
+    assert (found.nights, found.unforecast, found.unknown, found.lows) == (14, 1, 1, 4)
+    likely, watched = found.listed
+    assert (likely.chance, likely.hits, likely.false_alarms) == (0.5, 3, 2)
+    assert likely.false_alarms_per_patient_week == pytest.approx(1)  # 2 in 14 patient-nights
+    assert (watched.chance, watched.hits, watched.false_alarms) == (0.1, 4, 10)
 
 
 def test_every_night_is_in_one_bin():
     chances = [0.0, *EDGES[1:-1], 1.0, 0.999, 0.049]
-    found = figures(_nights(*[(chance, False) for chance in chances]), warned_from=0.5)
+    found = figures(_nights(*[(chance, False) for chance in chances]), listed_from=(0.5,))
     assert sum(one.nights for one in found.bins) == len(chances)
     for one in found.bins:
         assert one.begin <= one.forecast <= one.end
@@ -51,13 +52,13 @@ def test_every_night_is_in_one_bin():
 
 def test_a_bin_s_interval_is_wilson_s():
     # 2 of 10 with z = 1.96: (0.2 + z2/20 -+ z sqrt(0.016 + z2/400)) / (1 + z2/10)
-    (one,) = figures(_nights(*[(0.2, day < 2) for day in range(10)]), warned_from=0.5).bins
+    (one,) = figures(_nights(*[(0.2, day < 2) for day in range(10)]), listed_from=(0.5,)).bins
     assert one.share == pytest.approx(0.2)
     assert one.interval == pytest.approx((0.0567, 0.5098), abs=2e-4)
 
 
 def test_of_no_nights_nothing_is_said():
-    found = figures([], warned_from=0.5)
-    assert found.hit_rate is None
-    assert found.false_alarms_per_patient_week is None
+    found = figures([], listed_from=(0.5,))
+    assert (found.nights, found.lows) == (0, 0)
+    assert found.listed == []
     assert found.bins == []

@@ -36,7 +36,7 @@ def test_units_and_words_are_the_reader_s(ward):
     (line,) = _read([row], Reader("de", "mmol/L"))
     assert line["Einheit"] == "mmol/L"
     assert float(line["Letzter Messwert"]) == pytest.approx(row.last.mg_dl / 18.0156, abs=0.01)
-    assert line["Gruppe"] == "Heute Nacht niedrig"
+    assert line["Gruppe"] == "Jetzt oder nachts niedrig"
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+49", "-x", "@sum", '"a", b\nc', "Zoë; Müller"])

@@ -91,14 +91,26 @@ def review(kind: str, record: Record, now: datetime, chance: random.Random) -> N
         above_180=0.2,
         above_250=0.55 if kind == "rising" else 0.01,
     )
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    reasons = [
+        Reason(driver=driver, nadir=round(chance.uniform(-30, 5), 1), below_70=0.1)
+        for driver in (Driver.EXERCISE, Driver.INSULIN, Driver.SENSITIVITY, Driver.HABIT)
+    ]
     risk = NightRisk(
         participant=name,
         status="forecast",
         begin=now + timedelta(hours=2),
         end=now + timedelta(hours=8),
         events=events,
+        hours=[
+            HourRisk(begin=hour + timedelta(hours=back), below_70=0.1, below_54=0.02)
+            for back in range(9)
+        ],
         nadir=forecast.nadir(),
         trust=forecast.trust,
+        explanation=Explanation(reasons=reasons, residual=Share(nadir=-4, below_70=0.03))
+        if low >= 0.1
+        else None,
     )
     return NightReview(risk, forecast)
 

@@ -1,6 +1,12 @@
 """The database itself: migrations, transactions, and what it says when it is away."""
 
+import gc
+import resource
+import socket
+import struct
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Thread
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -9,7 +15,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from hybridtwin.events import Profile
-from serving.store import patients
+from serving.store import audit, patients
 from serving.store.database import open_database
 from serving.store.errors import ConflictError, StoreError
 from serving.store.tables import AuditHead, Base, PatientRow
@@ -114,12 +120,42 @@ def test_foreign_keys_hold(database, patient):
 )
 def test_a_database_that_is_away_is_said_to_be(url):
     found = open_database(url)
-    assert not found.reachable()
+    assert not found.usable()
     with pytest.raises(StoreError, match="Ask again") as caught, found.session() as session:
         session.execute(select(1))
     assert "hunter2" not in str(caught.value)
     assert caught.value.code == "store-unavailable"
     found.close()
+
+
+@pytest.fixture
+def hanging_up():
+    """The port of a server that breaks every connection off once something is asked."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up():
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    connection.recv(1)
+                    at_once = struct.pack("ii", 1, 0)
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+                    connection.close()
+
+        thread = Thread(target=hang_up)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_connection_that_breaks_is_a_database_that_is_away(hanging_up):
+    found = open_database(f"postgresql://somebody:hunter2@127.0.0.1:{hanging_up}/store")
+    with pytest.raises(StoreError, match="Ask again"), found.session() as session:
+        session.execute(select(1))
+    found.close()
+    gc.collect()  # pg8000 leaves its socket to it
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "sqlite://", "mysql://u:hunter2@h/n", "a:b:c"])
@@ -154,4 +190,21 @@ def test_a_full_disk_is_said_to_be_full(tmp_path, vault):
         session.execute(text("PRAGMA main.max_page_count = 1000000"))
         assert session.scalar(select(func.count()).select_from(PatientRow)) == 0
         patients.create(session, vault, Profile())
+    found.close()
+
+
+def test_a_database_without_any_room_is_not_usable(tmp_path):
+    """Every answer is written into the audit log."""
+    found = open_database(f"sqlite:///{tmp_path / 'store.db'}")
+    found.migrate()
+    assert found.usable()
+    room = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, room[1]))
+    try:
+        assert not found.usable()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)
+    assert found.usable()
+    with found.reading() as session:
+        assert audit.verify(session).sequence == 0
     found.close()

@@ -1,13 +1,16 @@
 """Jobs: each is one process's at a time, and none is lost with its process."""
 
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
-from serving.store import jobs, patients
+from serving.store import issued, jobs, patients
 from serving.store.errors import ConflictError, UnknownError
+from serving.store.tables import Issued
 
 ME, OTHER = uuid.uuid4(), uuid.uuid4()
 
@@ -155,10 +158,31 @@ def test_jobs_of_the_erased_are_gone(database, patient):
         jobs.find(session, job.id)
 
 
+def test_an_erasure_and_a_job_that_meet_do_not_wait_for_each_other(database, vault, patient):
+    now = datetime.now(UTC)
+    with database.session() as session:
+        jobs.start(session, "personalise", "key:1", patient_id=patient.id)
+    with database.session() as session:
+        job = jobs.take(session, ME, ["personalise"])
+    with ThreadPoolExecutor(1) as pool:
+        with database.session() as session:  # as a job keeps what it found
+            jobs.advance(session, job, ME, total=1, last=patient.id)
+            erased = pool.submit(patients.erase, database, patient.id, "the patient")
+            time.sleep(0.5)  # it waits for the job by now
+            issued.keep(session, vault, patient.id, "twin", now, "twin 1", b"fitted")
+        erased.result()
+    with database.reading() as session:
+        assert session.scalars(select(Issued)).all() == []
+        with pytest.raises(UnknownError):
+            jobs.find(session, job.id)
+
+
 def test_what_waits_to_be_done_is_not_asked_for_twice(database, patient):
+    asked = set()
     for _ in range(3):
         with database.session() as session:
-            jobs.start_once(session, "advance", "key:1", patient.id)
+            asked.add(jobs.start_once(session, "advance", "key:1", patient.id).id)
+    assert len(asked) == 1
     with database.session() as session:
         job = jobs.take(session, ME, ["advance"])
         assert jobs.take(session, ME, ["advance"]) is None

@@ -1,5 +1,7 @@
 """Patients are found, changed and forgotten."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,6 +13,7 @@ from serving.store import api_keys, audit, consents, issued, patients, shares
 from serving.store.errors import ConflictError, StoreError, UnknownError, VaultError
 from serving.store.observations import kept
 from serving.store.tables import Base, DataKey, Issued, Observation, PatientRow
+from serving.store.vault import destroy_key
 from tests.serving.store.conftest import NAME, PROFILE
 
 CARBS_G = 77.640625
@@ -169,6 +172,53 @@ def test_erasure_spares_others_and_may_be_repeated(database, vault, full):
             patients.create(session, vault, PROFILE, patient_id=full.id)
     with pytest.raises(UnknownError):
         patients.erase(database, uuid4(), "somebody")
+
+
+def test_an_erasure_that_waits_for_a_reader_keeps_nobody_else_waiting(database, vault, patient):
+    with database.session() as session:
+        other = patients.create(session, vault, PROFILE, "ward-7").id
+    with ThreadPoolExecutor(1) as pool:
+        with database.reading() as session:
+            patients.find(session, vault, patient.id)
+            erased = pool.submit(patients.erase, database, patient.id, "the patient")
+            time.sleep(0.2)  # it waits by now
+            begin = time.monotonic()
+            with database.reading() as another:
+                patients.find(another, vault, other)
+            assert time.monotonic() - begin < 5
+            assert not erased.done()
+        erased.result()
+    with database.reading() as session, pytest.raises(UnknownError):
+        patients.find(session, vault, patient.id)
+
+
+def test_an_erasure_that_was_cut_off_between_two_files_is_finished(database, vault, full):
+    """SQLite commits the keys' file last: a crash in between leaves them."""
+    with database.session() as session:
+        other = patients.create(session, vault, PROFILE, "ward-7")
+        key = session.get_one(DataKey, full.id)
+        left = {name: getattr(key, name) for name in ("patient_id", "master_key_id", "wrapped")}
+    patients.erase(database, full.id, "the patient")
+    with database.session() as session:
+        session.execute(insert(DataKey), [left])
+    patients.finish_erasures(database)
+    with database.reading() as session:
+        assert session.scalars(select(DataKey.patient_id)).all() == [other.id]
+
+
+def test_an_entry_that_was_cut_off_between_two_files_is_made_again(database, vault, patient):
+    with database.session() as session:
+        consents.give(session, patient.id, "research", "1")
+        destroy_key(session, patient.id)
+    with database.reading() as session:  # meanwhile there is nobody
+        assert patients.in_clinic(session, "ward-7") == []
+        assert patients.count(session, "ward-7") == 0
+        assert not patients.known(session, [patient.id])
+        assert not consents.agreeing(session, "research")
+    with database.session() as session:
+        new = patients.create(session, vault, Profile(weight_kg=90), "ward-8", "Ada", patient.id)
+    with database.reading() as session:
+        assert patients.find(session, vault, patient.id) == new
 
 
 def test_no_error_and_no_entry_carries_a_persons_data(database, vault, full, caplog):

@@ -8,8 +8,8 @@ import pytest
 
 from hybridtwin.errors import TwinError
 from hybridtwin.events import Profile
-from hybridtwin.record_files import load_record, record_folders
-from serving.store import audit, consents, patients
+from hybridtwin.record_files import load_record, record_folders, save_record
+from serving.store import audit, consents, patients, research
 from serving.store.batch import Batch
 from serving.store.errors import PrivacyError
 from serving.store.observations import accept
@@ -156,3 +156,19 @@ def test_who_withdraws_is_in_no_later_export_and_named_in_the_earlier_one(
     with database.session() as session:  # a new word counts
         consents.give(session, people[0].id, "research", "2")
         assert withdrawn(session, vault, before) == [one for one in gone if one != first]
+
+
+def test_who_withdraws_while_it_is_made_is_not_given_away(
+    database, vault, people, tmp_path, monkeypatch
+):
+    def slowly(record, folder):
+        save_record(record, folder)
+        with database.session() as session:  # meanwhile
+            consents.withdraw(session, people[0].id, "research")
+
+    monkeypatch.setattr(research, "save_record", slowly)
+    with pytest.raises(PrivacyError, match="withdrew"):
+        export(database, vault, "engineer", tmp_path / "a", k=1)
+    assert not (tmp_path / "a").exists()
+    with database.reading() as session:
+        assert [one.action for one in audit.entries(session)] == []

@@ -1,14 +1,18 @@
 """Writers that meet, and writers that die: every acknowledged row is there exactly once."""
 
 import multiprocessing
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import pytest
 
-from serving.store import audit
+from hybridtwin.events import Profile
+from serving.store import audit, patients
 from serving.store.batch import Batch
 from serving.store.database import open_database
+from serving.store.errors import ConflictError
 from serving.store.observations import accept, kept
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -66,6 +70,29 @@ def test_writers_of_other_versions_leave_one_that_counts(database, vault, patien
     assert [row.event.time for row in live] == _expected(1)
     assert len({row.event.mg_dl for row in live}) == 1
     assert len(_times(database, vault, patient)) == 12 * ROWS
+
+
+def test_of_writers_who_enter_one_patient_at_once_one_does(database, vault):
+    people, writers = [uuid.uuid4() for _ in range(5)], 4
+    together = Barrier(writers, timeout=60)
+
+    def enter(_):
+        entered = []
+        for person in people:
+            together.wait()
+            try:
+                with database.session() as session:
+                    patients.create(session, vault, Profile(), patient_id=person)
+            except ConflictError:
+                continue
+            entered.append(person)
+        return entered
+
+    with ThreadPoolExecutor(writers) as pool:
+        entered = [person for found in pool.map(enter, range(writers)) for person in found]
+    assert sorted(entered) == sorted(people)
+    with database.reading() as session:
+        assert patients.known(session, people) == set(people)
 
 
 @pytest.mark.parametrize("acknowledged", [1, 4, 9])

@@ -99,6 +99,7 @@ PAGES = {
     ("post", "/reviews"): {"clinician"},
     ("get", "/patients/{patient}"): {"clinician"},
     ("get", "/patients/{patient}/report.pdf"): {"clinician"},
+    ("get", "/patients/{patient}/help"): ASK,
     ("get", FOLLOW_UP): {"clinician"},
     ("get", BENCH): ASK,
     ("get", f"{BENCH}/kept"): SEE,

@@ -18,7 +18,7 @@ from serving.store.database import open_database
 from serving.store.vault import Vault
 from serving.v1.belief import report_of
 from serving.v1.store import Store
-from tests.serving.v1.site import Person, Site, another, batch, evening_zone, readings
+from tests.serving.v1.site import Person, Site, another, batch, evening_zone, lively, readings
 
 PATIENCE_S = 120
 SAME = 1e-5
@@ -69,7 +69,8 @@ def test_each_answers_as_one_process_does(hosts, store, fitted):
     first, second = hosts
     path, person = first.patient()
     patient = uuid.UUID(path.rsplit("/", 1)[1])
-    person.post(f"{path}/observations", **batch(72 if fitted else 24))
+    sent = readings(72, level=lively) if fitted else readings(24)
+    person.post(f"{path}/observations", **batch(glucose=sent))
     while not person.get(f"{path}/beliefs")["beliefs"]:  # then it is learnt what was missed too
         time.sleep(0.2)
     if fitted:

@@ -15,7 +15,7 @@ from hybridtwin.events import GlucoseReading, Profile
 from hybridtwin.record import from_events
 from hybridtwin.registry import load_twin
 from serving.client import Client, ServiceError
-from tests.serving.v1.site import Site, batch, evening_zone, readings
+from tests.serving.v1.site import Site, batch, evening_zone, lively, readings
 
 PATIENCE_S = 180
 
@@ -50,7 +50,8 @@ def test_new_readings_move_the_belief_by_themselves(any_site, ann):
     path = f"/v1/patients/{patient}"
     person.post(f"{path}/observations", **batch(6, glucose=readings(6, until_min=-10)))
     first = eventually(lambda: person.get(f"{path}/beliefs")["beliefs"])[0]
-    person.post(f"{path}/observations", **batch(glucose=readings(0.25)))
+    new = batch(glucose=readings(0.25))
+    person.post(f"{path}/observations", **new)
 
     def later():
         newest = person.get(f"{path}/beliefs")["beliefs"][0]
@@ -58,7 +59,7 @@ def test_new_readings_move_the_belief_by_themselves(any_site, ann):
 
     moved = eventually(later)
     # What changes nothing asks for nothing.
-    person.post(f"{path}/observations", **batch(glucose=readings(0.25)))
+    person.post(f"{path}/observations", **new)
     time.sleep(3)
     assert person.get(f"{path}/beliefs")["beliefs"][0] == moved
 
@@ -116,7 +117,7 @@ def test_the_news_end_with_the_share_that_let_them_be_read(any_site, ann):
 def test_a_twin_is_fitted_to_a_patient_and_answers_from_then_on(any_site, ann):
     patient, person = ann
     with client_of(any_site, person) as twin:
-        twin.send(patient, batch(72, glucose=readings(72)))
+        twin.send(patient, batch(glucose=readings(72, level=lively)))
         assert twin.belief(patient).model.startswith("population ")
         job = twin.personalise(patient)
         assert (job.kind, job.done) == ("personalise", 0)
@@ -159,6 +160,10 @@ def test_the_night_of_a_clinic_is_reviewed_of_those_who_agree(any_site):
     assert {one["patient"] for one in listed} == {path.rsplit("/", 1)[1] for path, _ in agreeing}
     lows = [one["night"]["events"]["below_70"] for one in listed]
     assert lows == sorted(lows, reverse=True)
+    for one in listed:  # what would help was looked for
+        assert bool(one["night"]["advice"]["suggestions"]) is not bool(
+            one["night"]["advice"]["silence"]
+        )
     for path, person in agreeing:
         (review,) = person.get(f"{path}/reviews")["reviews"]
         assert review in listed

@@ -187,7 +187,7 @@ def test_a_patient_s_page(browser, service, sqlite_site):
     _press(browser, "nav a")
     _heading(browser, "Who needs attention")
     table = _asked(browser, browser.find_element(By.CSS_SELECTOR, "a[href*='panel.csv']"))
-    assert "Zoë Page,north,Low tonight" in table.decode("utf-8-sig")
+    assert "Zoë Page,north,Low now or tonight" in table.decode("utf-8-sig")
     assert [said for said in browser.get_log("browser") if service in said["message"]] == []
 
 

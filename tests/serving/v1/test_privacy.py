@@ -1,15 +1,19 @@
 """What is sealed, what is written down, and what nobody finds anywhere."""
 
 import re
+import uuid
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import make_url
 
+from serving.access.caller import Role
 from serving.access.policy import Action
 from tests.serving.v1.site import batch, readings
 
 NAME, DOSE, NOTE, PASSWORD = "Zanzibar Canaryson", 67.7731, "canary stew with rice", "cuckoo"
+JSON = {"Content-Type": "application/json"}
 # No clock and no duration in a log can show these numbers by chance.
 CANARIES = (NAME, NAME.encode().hex(), str(DOSE), "6777.31", NOTE, PASSWORD)
 
@@ -66,9 +70,8 @@ def test_nobody_finds_a_canary(any_site):
     assert NAME in any_site.clinician().ask("GET", path).text
     refused = []
     for method, asked, more in _mistakes(path, now):
-        headers = {"Content-Type": "application/json"}
         for person in (owner, any_site.person("odd", "patient"), any_site.nobody()):
-            answer = person.ask(method, asked, headers=headers, **more)
+            answer = person.ask(method, asked, headers=JSON, **more)
             if person is owner and asked.endswith("observations") and answer.is_success:
                 assert answer.json()["refused"], more
             else:
@@ -81,6 +84,45 @@ def test_nobody_finds_a_canary(any_site):
     assert [canary for canary in CANARIES if canary in everywhere] == []
 
 
+def _everywhere(site, named):
+    """Every route of the API, with canaries wherever something can be said."""
+    for path, operations in site.client.get("/openapi.json").json()["paths"].items():
+        for method, operation in operations.items():
+            if (method, path) == ("delete", "/v1/patients/{patient}"):
+                continue
+            asked = method.upper(), path.format_map(named)
+            said = {"query": {}, "header": {}, "path": {}}
+            for parameter in operation.get("parameters", ()):
+                said[parameter["in"]][parameter["name"]] = NOTE
+            yield *asked, {"params": said["query"], "headers": said["header"]}
+            if "requestBody" in operation:
+                for body in ({"name": [NAME], "note": DOSE}, [NAME, DOSE], NOTE):
+                    yield *asked, {"json": body}
+                    yield *asked, {"content": str(body), "headers": JSON}
+
+
+def test_no_route_tells_a_canary(any_site):
+    path, owner = any_site.patient(name=NAME, clinic="north")
+    owner.put(f"{path}/consents/care", version="1")
+    patient = path.rsplit("/", 1)[1]
+    somebody = any_site.person("all", *Role, patient=patient, clinics=["north"])
+    known = {"patient": patient, "clinic": "north", "purpose": "research"}
+    named = defaultdict(lambda: str(uuid.uuid4()), known)
+    refused = []
+    for method, asked, more in _everywhere(any_site, named):
+        answer = somebody.ask(method, asked, **more)
+        assert answer.status_code < 500 or answer.status_code == 503, (method, asked, answer.text)
+        refused += [answer.text] if answer.is_error else []
+    assert len(refused) > 60
+    doctor, page = any_site.clinician(), f"/patients/{patient}"
+    written = {"clinic": "north", "text": NOTE, "name": NAME, "carbs": str(DOSE)}
+    for form in ("follow-up/comment", "follow-up/assign", "follow-up/tag", "scenarios/kept"):
+        assert doctor.ask("POST", f"{page}/{form}", data=written).status_code < 500
+    assert NOTE in doctor.ask("GET", f"{page}/follow-up").text
+    everywhere = "\n".join(refused) + _heard(any_site)
+    assert [canary for canary in CANARIES if canary in everywhere] == []
+
+
 def test_no_patient_is_named_in_figures_that_everyone_may_read(any_site):
     path, owner = any_site.patient()
     for _ in range(2):  # an answer is counted once it is sent
@@ -88,6 +130,21 @@ def test_no_patient_is_named_in_figures_that_everyone_may_read(any_site):
     figures = any_site.client.get("/metrics").text
     assert 'endpoint="/v1/patients/{patient}"' in figures
     assert path.rsplit("/", 1)[1] not in figures
+
+
+def test_who_asks_writes_nothing_into_the_log(any_site):
+    client = any_site.client
+    line = "/v1/jobs/%0Aa%20forged%20line"
+    assert client.get(line).status_code == 404
+    assert client.get(f"/v1/patients/{NAME}", params={"unit": NAME}).status_code == 401
+    assert client.get(f"/{NAME}").status_code == 404
+    for path in ("/v1/forecast", "/v1/patients", f"/{NAME}"):
+        odd = {b"Content-Type": b"\xff\xfe", b"User-Agent": NAME.encode()}
+        assert client.post(path, content=b"{}", headers=odd).status_code == 415
+    heard = any_site.log.read_text()
+    assert "GET /v1/patients/{patient} 401" in heard
+    for word in ("forged", NAME, NAME.split()[0], "Traceback"):
+        assert word not in heard
 
 
 def test_neither_keys_nor_tokens_are_in_the_log(any_site):

@@ -71,8 +71,11 @@ def _good_to_read(browser, name):
 
 
 def _text(browser, selector):
-    found = browser.find_elements(By.CSS_SELECTOR, selector)
-    return [one.get_attribute("textContent").strip() for one in found]
+    """Read at once: the page may change what stands there at any moment."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map(one => one.textContent.trim())",
+        selector,
+    )
 
 
 def _change(browser, field, value):
@@ -102,6 +105,15 @@ _TWICE = """
 
 def _is_busy(browser):
     return browser.find_elements(By.CSS_SELECTOR, "#bench[aria-busy]")
+
+
+def test_what_would_help_is_looked_for_on_what_is_known_now(browser, service, patient):
+    browser.get(f"{service}/patients/{patient[0]}/help")
+    _press(browser, "button[value=dr-lee]")
+    assert _text(browser, "h1") == ["Bea Bench"]
+    _good_to_read(browser, "help")
+    said = _text(browser, "main")[0]
+    assert ("Trust" in said) is not ("The data allow no forecast tonight." in said)  # by day
 
 
 def test_a_clinician_compares_keeps_prints_and_deletes(browser, service, patient):
