@@ -126,6 +126,21 @@ class OwnNoise(BaseModel):
     )
 
 
+class HabitSettings(BaseModel):
+    """At which times a meal is likely that nobody logged; see `habit`."""
+
+    model_config = _MODEL
+
+    days: float = Field(14, gt=0, description="How far back logged meals tell of it.")
+    sd_min: float = Field(60, gt=0, description="How far meals lie from their usual time.")
+    anywhere: float = Field(
+        10, gt=0, description="Beside logged meals so many more count, at just any time."
+    )
+    taken_min: float = Field(
+        90, ge=0, description="So near to a logged meal none is missing that is usual then."
+    )
+
+
 class UnloggedSettings(BaseModel):
     """What is held likely to happen without a log, and from when on it is said; see `unlogged`."""
 
@@ -155,6 +170,7 @@ class UnloggedSettings(BaseModel):
     told_at: float = Field(0.65, gt=0, lt=1, description="Probability from which on it is told.")
     noise: HindcastNoise = Field(default_factory=HindcastNoise)
     own: OwnNoise = Field(default_factory=OwnNoise)
+    habit: HabitSettings = Field(default_factory=HabitSettings)
 
 
 class AssimilationSettings(BaseModel):

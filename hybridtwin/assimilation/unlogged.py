@@ -19,11 +19,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from hybridtwin.assimilation.habit import meal_odds
 from hybridtwin.assimilation.hindcasts import can_start
 from hybridtwin.assimilation.hours import hours_after, trusted
 from hybridtwin.assimilation.restless import restless
 from hybridtwin.assimilation.settings import UnloggedSettings
-from hybridtwin.assimilation.supposed import covariance, suppose
+from hybridtwin.assimilation.supposed import covariance, suppose, times
 from hybridtwin.assimilation.weighed import Event, Possible, likeliest, suppositions, weigh
 from hybridtwin.assimilation.without_bolus import Missing, missing
 from hybridtwin.hybrid import People
@@ -205,7 +206,8 @@ def _look(
     without = missing(timeline, at, hours, settings.least_g)
     pump = torch.full_like(moves, record.profile.therapy == "pump")
     rolled = suppose(twin, hours, person, without.step, without.usual_u, settings)
-    supposed = suppositions(rolled, Possible(pump, ~moves, without.there), settings)
+    meal = meal_odds(timeline, at, times(settings), hours.read_mg_dl.shape[1], settings.habit)
+    supposed = suppositions(rolled, Possible(meal, pump, ~moves, without.there), settings)
     noise = covariance(rolled, hours.total(CARBS), settings, drifts)
     read = hours.read_mg_dl.double()
     enough = (~read.isnan()).sum(1) >= _LEAST_READINGS

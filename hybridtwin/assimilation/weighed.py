@@ -31,14 +31,16 @@ _WITHIN_MIN: Final[dict[Told, float]] = {"meal": 45, "site failure": 120, "exerc
 
 @dataclass(frozen=True)
 class Possible:
-    """What can have happened in B looks, each (B,).
+    """What can have happened in B looks.
 
     Attributes:
-        site: Whether insulin comes from a pump.
-        exercise: Whether neither heart rate nor steps are known.
-        bolus: Whether a logged meal has no bolus, and it is known how large that usually is.
+        meal: (B, K) how much likelier a meal is from each time on than at just any time.
+        site: (B,) whether insulin comes from a pump.
+        exercise: (B,) whether neither heart rate nor steps are known.
+        bolus: (B,) whether a logged meal has no bolus, and it is known how large that usually is.
     """
 
+    meal: Tensor
     site: Tensor
     exercise: Tensor
     bolus: Tensor
@@ -93,17 +95,19 @@ def suppositions(
         odds: Tensor,
         there: Tensor,
     ) -> Suppositions:
-        """Of amounts, from what is expected of known ones (B, K, len(known), H)."""
+        """Of amounts, from what is expected of known ones (B, K, len(known), H).
+
+        Their odds (A,) are multiplied by what is `there`, (B, K) or (B,).
+        """
         shares = torch.from_numpy(_between(known, amounts))
         change = torch.einsum("ga,bkah->bkgh", shares, expected - logged)
-        log_prior = torch.where(there.view(-1, 1, 1), odds.log(), -math.inf)
+        log_prior = (there.view(len(logged), -1, 1) * odds).log()
         return Suppositions(amounts, logged + change, log_prior.expand(change.shape[:3]))
 
     def evenly(amounts: tuple[float, ...], a_day: float) -> Tensor:
         return torch.full((len(amounts),), a_day * share / len(amounts)).double()
 
     meals = settings.meals_a_day * share * sizes / sizes.sum()
-    always = torch.ones_like(possible.site)
     sites, bouts = (
         evenly(LOSSES, settings.sites_a_day),
         evenly(MINUTES, settings.exercise_a_day),
@@ -111,7 +115,7 @@ def suppositions(
     site, exercise = supposed.site.unsqueeze(2), supposed.exercise.unsqueeze(2)
     bolus = supposed.bolus[:, None, None]
     return {
-        "meal": kind(GRAMS, supposed.meal, MEALS_G, meals, always),
+        "meal": kind(GRAMS, supposed.meal, MEALS_G, meals, possible.meal),
         "site failure": kind(LOSSES, site, (1.0,), sites, possible.site),
         "exercise": kind(MINUTES, exercise, (EXERCISE_MIN,), bouts, possible.exercise),
         "bolus": kind((1.0,), bolus, (1.0,), torch.tensor([given]).double(), possible.bolus),

@@ -2,13 +2,15 @@
 
 import resource
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
-from tests.serving.v1.site import Site, batch
+from tests.serving.v1.site import Site, batch, site
 
 PATIENCE_S = 60
 MANY = 10_000
@@ -77,9 +79,16 @@ def workers(database: Path) -> list[psutil.Process]:
     return [one for one in children if str(database) in {file.path for file in one.open_files()}]
 
 
-def test_a_full_disk_takes_nothing_by_halves(sqlite_site: Site):
-    database = Path(sqlite_site.database.removeprefix("sqlite:///"))
-    path, person = sqlite_site.patient()
+@pytest.fixture
+def new_site(tmp_path: Path, ward: Path) -> Iterator[Site]:
+    """Whose write-ahead log has not grown yet: one that has takes much before a disk is full."""
+    with site(tmp_path, f"sqlite:///{tmp_path / 'store.db'}", ward) as found:
+        yield found
+
+
+def test_a_full_disk_takes_nothing_by_halves(new_site: Site):
+    database = Path(new_site.database.removeprefix("sqlite:///"))
+    path, person = new_site.patient()
     first = batch(4)
     person.post(f"{path}/observations", **first)
     past = datetime.now(UTC) - timedelta(days=30)
@@ -87,7 +96,7 @@ def test_a_full_disk_takes_nothing_by_halves(sqlite_site: Site):
         {"time": (past + timedelta(minutes=number)).isoformat(), "value": 100}
         for number in range(MANY)
     ]
-    taken = max(file.stat().st_size for file in (sqlite_site.log, *database.parent.glob("store*")))
+    taken = max(file.stat().st_size for file in (new_site.log, *database.parent.glob("store*")))
     found = workers(database)
     assert found
     unlimited = resource.RLIM_INFINITY
@@ -100,4 +109,4 @@ def test_a_full_disk_takes_nothing_by_halves(sqlite_site: Site):
             one.rlimit(psutil.RLIMIT_FSIZE, (unlimited, unlimited))
     assert len(times(person, path)) == len(first["glucose"])
     assert person.post(f"{path}/observations", **batch(glucose=many))["accepted"] == MANY
-    assert sqlite_site.client.get("/readyz").status_code == 200
+    assert new_site.client.get("/readyz").status_code == 200
