@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.progress import Progress
 from torch import Tensor
 
+from hybridtwin.assimilation.settings import UnloggedSettings
+from hybridtwin.assimilation.supposed import drift, root_of_known, sensor_error
 from hybridtwin.history import join
 from hybridtwin.hybrid import People
 from hybridtwin.native import native_walk
@@ -29,6 +31,7 @@ from hybridtwin.registry import TRACKING_URI
 from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN, steps
 from training.batch import Participants, learning_part
+from training.estimates import Estimates
 from training.losses import pinball_loss, trajectory_scale_mg_dl
 from training.module import with_own
 from training.personal_windows import Chosen, choose
@@ -48,13 +51,14 @@ class PersonalSettings(BaseModel):
     horizon_min: int = Field(240, ge=30, description="How far ahead windows are fitted, minutes.")
     windows: int = Field(160, ge=1, description="Of each person and kind, evenly in time.")
     rounds: int = Field(8, ge=1, description="How often the windows are linearised in between.")
-    window_weight: float = Field(
-        1.2, gt=0, description="What a window is worth, in readings with persistence's error."
+    known_worth: float = Field(
+        0.6, gt=0, description="What a window with known doses and meals is worth; they overlap."
+    )
+    open_worth: float = Field(
+        1.2, gt=0, description="What an open one is worth, in readings with persistence's error."
     )
     outlier: float = Field(
-        0.75,
-        gt=0,
-        description="Error, relative to persistence's, from which on windows weigh less.",
+        0.75, gt=0, description="Error, relative to the usual one, from which on it weighs less."
     )
     embedding_sd: float = Field(0.22, gt=0, description="How far embeddings lie from the usual.")
     score_sd: float = Field(0.2, ge=0, description="Uncertainty that remains, in prior SD.")
@@ -77,52 +81,6 @@ class Fit:
     kept: bool
     loss_before: float
     loss_after: float
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What is held true of K numbers of each of N people: a normal distribution.
-
-    Attributes:
-        mean: (N, K).
-        information: (N, K, K) inverse of the covariance.
-    """
-
-    mean: Tensor
-    information: Tensor
-
-    @classmethod
-    def prior(cls, people: int, count: int, sd: float) -> "Estimate":
-        """Around 0."""
-        information = torch.diag(torch.full((count,), sd**-2))
-        return cls(torch.zeros(people, count), information.repeat(people, 1, 1))
-
-    def updated(self, information: Tensor, gain: Tensor) -> "Estimate":
-        """After readings, which were made linear around the mean.
-
-        Args:
-            information: (N, K, K) that they add: slopes times slopes, over the errors' variance.
-            gain: (N, K) slopes times errors, over the errors' variance.
-        """
-        total = self.information + information
-        return Estimate(self.mean + torch.linalg.solve(total, gain), total)
-
-
-@dataclass(frozen=True)
-class Estimates:
-    """What is held true of people's scores of `FITTED` parameters, and of their embeddings."""
-
-    scores: Estimate
-    embedding: Estimate
-
-    @classmethod
-    def prior(cls, twin: Twin, people: int, settings: PersonalSettings) -> "Estimates":
-        """Of people of whom nothing is known."""
-        size = twin.person.embedding.shape[1]
-        return cls(
-            Estimate.prior(people, len(FITTED_COLUMNS), 1.0),
-            Estimate.prior(people, size, settings.embedding_sd),
-        )
 
 
 def personalise(twin: Twin, records: Sequence[Record], settings: PersonalSettings) -> list[Fit]:
@@ -224,7 +182,9 @@ def fit_people(
             ((1 - held_back, 1), max(1, round(held_back * settings.windows))),
         )
     )
-    state = Estimates.prior(twin, len(participants.names), settings)
+    state = Estimates.prior(
+        len(participants.names), twin.person.embedding.shape[1], settings.embedding_sd
+    )
     nobody = _people(twin, participants, state)
     with torch.inference_mode():
         for number in progress.track(range(settings.rounds), description="fitting"):
@@ -280,20 +240,38 @@ def _learnt(
     count = len(people.scores)
     size = people.embedding.shape[1] if chosen.is_open else len(FITTED_COLUMNS)
     information, gain = torch.zeros(count, size, size), torch.zeros(count, size)
-    scale = trajectory_scale_mg_dl(STEP_MIN * torch.arange(1.0, chosen.ahead + 1))
+    covariance = _usual_errors(chosen)
     for batch in chosen.batches():
         windows = Sensitivity(twin, batch, people, chosen.is_open)
         slope = windows.by_embedding() if chosen.is_open else windows.by_scores()
-        known = batch.target_known / batch.target_known.sum(1, keepdim=True).clamp(min=1)
-        missed = (batch.target_mg_dl - windows.trajectory) / scale
-        size_of_error = (known * missed.square()).sum(1, keepdim=True).sqrt()
+        root = root_of_known(covariance, batch.target_known)
+        missed = batch.target_mg_dl - windows.trajectory
+        both = torch.cat([slope, missed.unsqueeze(-1)], dim=-1)
+        both = torch.where(batch.target_known.unsqueeze(-1), both, 0.0)
+        both = torch.linalg.solve_triangular(root, both, upper=False)
+        slope, missed = both[..., :-1], both[..., -1]
+        readings = batch.target_known.sum(1).clamp(min=1)
+        size_of_error = (missed.square().sum(1) / readings).sqrt()
         trusted = (settings.outlier / size_of_error).clamp(max=1)
-        weight = settings.window_weight * trusted * known
-        slope = slope / scale.unsqueeze(-1)
-        weighted = (slope * weight.unsqueeze(-1)).transpose(1, 2)
+        worth = settings.open_worth / readings if chosen.is_open else settings.known_worth
+        weighted = (slope * (worth * trusted).view(-1, 1, 1)).transpose(1, 2)
         information.index_add_(0, batch.person, weighted @ slope)
         gain.index_add_(0, batch.person, (weighted @ missed.unsqueeze(-1)).squeeze(-1))
     return information, gain
+
+
+def _usual_errors(chosen: Chosen) -> Tensor:
+    """(H, H) covariance of what windows miss, (mg/dL)^2.
+
+    Where doses and meals are known, errors of neighbouring readings are alike, as those of
+    hindcasts are: what tells of parameters is how glucose changes. Of an open window nobody knows
+    what comes, and its readings count by themselves.
+    """
+    if chosen.is_open:
+        minutes = STEP_MIN * torch.arange(1.0, chosen.ahead + 1)
+        return torch.diag(trajectory_scale_mg_dl(minutes).square())
+    noise = UnloggedSettings().noise
+    return (drift(chosen.ahead, noise) + sensor_error(chosen.ahead, noise)).float()
 
 
 def _losses(

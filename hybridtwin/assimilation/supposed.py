@@ -227,6 +227,21 @@ def sensor_error(count: int, noise: HindcastNoise) -> Tensor:
     return noise.sensor_sd_mg_dl**2 * found + _LEAST_SD_MG_DL**2 * torch.eye(count)
 
 
+def root_of_known(covariance: Tensor, known: Tensor) -> Tensor:
+    """(B, H, H) lower Cholesky roots of the covariance of those readings that are known.
+
+    In the rows of the others stands the identity.
+
+    Args:
+        covariance: (H, H) or (B, H, H).
+        known: (B, H).
+    """
+    pairs = known.unsqueeze(2) & known.unsqueeze(1)
+    alone = torch.diag_embed((~known).to(covariance))
+    root: Tensor = torch.linalg.cholesky(torch.where(pairs, covariance, alone))
+    return root
+
+
 def _fading(count: int, memory_min: float) -> tuple[Tensor, Tensor, Tensor]:
     """What is left (H,) of what was at the beginning, and (H, H) of other steps; (H,) times."""
     since = torch.arange(1, count + 1).double() * STEP_MIN / memory_min

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hybridtwin.assimilation.settings import UnloggedSettings
-from hybridtwin.assimilation.supposed import EXERCISE_MIN, MEALS_G, Supposed, times
+from hybridtwin.assimilation.supposed import (
+    EXERCISE_MIN,
+    MEALS_G,
+    Supposed,
+    root_of_known,
+    times,
+)
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.units import STEP_MIN
 
@@ -145,9 +151,7 @@ def weigh(
         freedom: Degrees of freedom of its size.
     """
     there = ~read_mg_dl.isnan()
-    pairs = there.unsqueeze(2) & there.unsqueeze(1)
-    alone = torch.diag_embed((~there).to(covariance))
-    root = torch.linalg.cholesky(torch.where(pairs, covariance, alone))
+    root = root_of_known(covariance, there)
     count = there.sum(1).unsqueeze(1)
 
     def log_likelihood(expected: Tensor) -> Tensor:

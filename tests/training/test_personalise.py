@@ -9,8 +9,9 @@ from hybridtwin.physiology.parameters import FITTED_COLUMNS
 from hybridtwin.registry import load_twin
 from hybridtwin.units import steps
 from training.batch import cut_batch, learning_part, usable_anchors
+from training.estimates import Estimate
 from training.module import with_own
-from training.personalise import Estimate, PersonalSettings, personalise
+from training.personalise import PersonalSettings, personalise
 from training.sensitivity import Sensitivity
 
 
