@@ -17,7 +17,8 @@ from hybridtwin import tensor_bytes
 from hybridtwin.errors import ModelError
 from hybridtwin.hybrid import HybridModel, People
 from hybridtwin.output_statistics import load_statistics
-from hybridtwin.twin import Twin, TwinConfig
+from hybridtwin.twin import Twin
+from hybridtwin.twin_config import TwinConfig
 
 IN_THE_BOX: Final = Path(__file__).parent / "data" / "population"
 MODEL_NAME: Final = "hybridtwin-population"

@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from hybridtwin.ahead import check_question, future_of, since
@@ -17,7 +15,8 @@ from hybridtwin.dynamics import Walk, walk
 from hybridtwin.events import Profile
 from hybridtwin.forecast import Forecast
 from hybridtwin.history import HISTORY_STEPS, History, join
-from hybridtwin.hybrid import HybridModel, ModelShape, People, Present, usual_basal_u_min
+from hybridtwin.hybrid import HybridModel, People, Present, usual_basal_u_min
+from hybridtwin.members import MEMBERS, ensemble
 from hybridtwin.neural.spread import KNOTS_MIN
 from hybridtwin.output_statistics import (
     EXPECTED,
@@ -34,45 +33,11 @@ from hybridtwin.sensor_faults.doubt import doubt, said, trusted
 from hybridtwin.sensor_faults.settings import FaultSettings
 from hybridtwin.timeline import to_timeline
 from hybridtwin.trust import check_history, judge
+from hybridtwin.twin_config import TwinConfig
 from hybridtwin.units import STEP_MIN, steps
 
 AS_USUAL = Plan()
-POPULATION = "population"
-MEMBERS: Final = 200
 _STEP = pd.Timedelta(minutes=STEP_MIN)
-
-
-class TwinConfig(BaseModel):
-    """What a twin is besides its weights."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(POPULATION, description="population, or the participant it belongs to.")
-    fitted: bool = Field(
-        False, description="Whether what is personal was fitted; if not, it is the population's."
-    )
-    version: str = Field("untrained", description="Which training run it comes from.")
-    base: str | None = Field(
-        None, description="Of a personal twin: the population twin it rests on; None is the box."
-    )
-    learnt_from: tuple[str, ...] = Field(
-        (), description="Participants whose recordings trained the weights, where it is stated."
-    )
-    shape: ModelShape = Field(default_factory=ModelShape)
-    score_sd: float = Field(
-        0.3, ge=0, description="Uncertainty of a person's parameters, in prior SD of the log."
-    )
-    error_log_decay: float = Field(0.3, ge=0, description="Exponent of errors' correlation.")
-    error_memory_min: float = Field(600.0, gt=0, description="Decay time of it, minutes.")
-
-    @property
-    def has_base(self) -> bool:
-        """Whether it belongs to one person and rests on a population twin's weights."""
-        return self.name != POPULATION
-
-    def has_learnt_from(self, participant: str) -> bool:
-        """Whether it knows a participant's own past."""
-        return participant == self.name or participant in self.learnt_from
 
 
 @dataclass(frozen=True)
@@ -323,23 +288,3 @@ class Twin:
 def _first(present: Present) -> Present:
     """The central member alone."""
     return present.rows(torch.tensor([0]))
-
-
-def ensemble(present: Present, members: int, score_sd: float | Tensor, seed: int) -> Present:
-    """M members around each of B presents, one present after the other.
-
-    The first member of each is the present itself; the others are drawn alike for all.
-
-    Args:
-        present: B.
-        members: M.
-        score_sd: Standard deviation of the standard scores, one for all or (B * M, 1).
-        seed: Of the draw.
-    """
-    each = torch.arange(len(present.latent)).repeat_interleave(members)
-    many = present.rows(each)
-    scores = many.people.scores
-    draw = torch.randn(members, scores.shape[1], generator=torch.Generator().manual_seed(seed))
-    draw[0] = 0
-    scores = scores + score_sd * draw.repeat(len(present.latent), 1)
-    return replace(many, people=replace(many.people, scores=scores))

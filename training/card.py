@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hybridtwin.errors import ModelError
-from hybridtwin.twin import TwinConfig
+from hybridtwin.twin_config import TwinConfig
 from training.metrics import ALL
 
 _METRICS: Final = {

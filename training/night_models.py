@@ -17,10 +17,11 @@ from torch import Tensor
 from hybridtwin.assimilation.settings import MissesSettings
 from hybridtwin.climatology import CLIMATOLOGY_DAYS
 from hybridtwin.inputs import as_usual
+from hybridtwin.members import MEMBERS, ensemble
 from hybridtwin.night_statistics import EVENING_MIN, evening
 from hybridtwin.output_statistics import of_history
 from hybridtwin.paths import correlation_factor, paths, standard_noise, unexplained
-from hybridtwin.twin import MEMBERS, Twin, ensemble
+from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN, steps
 from training.features import Floats, tree_features
 from training.forecasters import fitted, moments, usual_of

@@ -14,7 +14,8 @@ from mlflow import MlflowClient
 from hybridtwin.errors import TwinError
 from hybridtwin.native import native_walk
 from hybridtwin.registry import TRACKING_URI, load_twin, population_twin, save_twin
-from hybridtwin.twin import Twin, TwinConfig
+from hybridtwin.twin import Twin
+from hybridtwin.twin_config import TwinConfig
 from training.data import RecordData
 from training.drift import DriftSettings, reference, write_reference
 from training.errors import fit_correlation, standard_errors

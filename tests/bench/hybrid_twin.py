@@ -8,13 +8,14 @@ import torch
 from hybridtwin.dynamics import walk
 from hybridtwin.hybrid import Present
 from hybridtwin.inputs import Future
+from hybridtwin.members import MEMBERS
 from hybridtwin.native import native_walk
 from hybridtwin.neural.features import FEATURES
 from hybridtwin.physiology.body import INPUTS
 from hybridtwin.physiology.parameters import NAMES
 from hybridtwin.physiology.steady import steady_state
 from hybridtwin.registry import load_twin
-from hybridtwin.twin import MEMBERS, Twin
+from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN, steps
 from tests.bench.frame import Row, median_s
 from tests.bench.peers import simglucose_patient_days_s

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from hybridtwin.errors import ModelError
-from hybridtwin.twin import TwinConfig
+from hybridtwin.twin_config import TwinConfig
 from training.card import write_card
 
 TWIN = TwinConfig(version="v2")
