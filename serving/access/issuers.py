@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from threading import Lock
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
@@ -28,6 +28,8 @@ _PATIENCE_S: Final = 1.0  # while another thread asks; strangers shall not hold 
 _RSA_BITS: Final = 2048  # NIST SP 800-131A
 _log = logging.getLogger(__name__)
 
+Algorithm = Literal["RS256", "PS256", "ES256", "EdDSA"]
+"""By which tokens may be signed."""
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
 
@@ -124,8 +126,9 @@ class _KeySet(BaseModel):
 class _Entry(BaseModel):
     """What is said of a key beside the key itself."""
 
+    kty: Literal["RSA", "EC", "OKP"]  # one that is shared, as `oct`, is nobody's to publish
     kid: str | None = None
-    alg: str | None = None
+    alg: Algorithm | None = None
     use: str = "sig"
     key_ops: list[str] = ["verify"]
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import jwt
 
 from serving.access.caller import Caller, Role
-from serving.access.issuers import Issuer, KeyRing, fetch_keys
+from serving.access.issuers import Algorithm, Issuer, KeyRing, fetch_keys
 
-ALGORITHMS: Final = frozenset({"RS256", "PS256", "ES256", "EdDSA"})
+ALGORITHMS: Final = frozenset(get_args(Algorithm))
 LEEWAY_S: Final = 30
 MAX_TOKEN_CHARS: Final = 8192
 MAX_SUBJECT_CHARS: Final = 255  # OpenID Connect Core, 2
