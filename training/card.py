@@ -83,9 +83,10 @@ these 30 themselves, on whom cause is scored, and their futures were never seen.
 By the protocols named below, which stand in `configs/protocols/`. All models of a table were scored
 on the same windows. Figures are means over participants, in brackets the 95 % interval over
 resampled participants. `twin` is this model as shipped, `twin-current` the same with what it missed
-of each person before put right, as it is served, `twin-personal` the same fine-tuned on what the
-protocol gives to learn from. People never seen (`unseen`, `cold-start`, `assimilation-real`) are
-scored by twins of folds, trained by the same recipe without them.
+of each person before put right, as it is served, `twin-personal` the one fine-tuned on what the
+protocol gives to learn from, `twin-personal-current` both, as it is served to whom a twin was
+fitted. People never seen (`unseen`, `cold-start`, `assimilation-real`) are scored by twins of
+folds, trained by the same recipe without them.
 """
 _TAIL: Final = """
 ## Limits

@@ -12,27 +12,39 @@ from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.hybrid import People
 from hybridtwin.twin import Twin
 from hybridtwin.units import steps
-from training.forecasters import as_it_is, predict, same
-from training.windows import FitFunction, Prediction, Windows
+from training.forecasters import as_it_is, fitted, predict
+from training.personalise import PersonalSettings
+from training.windows import FitFunction, Forecaster, Prediction, Windows
 
 _DAY: Final = steps(MINUTES_PER_DAY)
 
 
-def current(twin: Twin, settings: MissesSettings, days: int = CLIMATOLOGY_DAYS) -> FitFunction:
-    """The twin as it is, with what its forecasts of each person missed before the window's day.
+def current(
+    twin: Twin,
+    settings: MissesSettings,
+    days: int = CLIMATOLOGY_DAYS,
+    own: PersonalSettings | None = None,
+) -> FitFunction:
+    """The twin with what its forecasts of each person missed before the window's day.
 
     Args:
         twin: Of whom.
         settings: How misses are learnt.
         days: See `population`.
+        own: How it is fitted to each person on the windows to learn from; None leaves it as it is.
     """
 
-    def said(windows: Windows) -> Prediction:
-        persons = same(twin, windows)
-        own = replace(twin, misses=misses_of(twin, persons, windows, settings))
-        return predict(own, persons, windows, as_it_is, days)
+    def fit(learn: Windows) -> Forecaster:
+        fits = {} if own is None else fitted(twin, own, learn)
 
-    return lambda _: said
+        def said(windows: Windows) -> Prediction:
+            persons = [fits.get(name, twin).person for name in windows.participants]
+            kept = replace(twin, misses=misses_of(twin, persons, windows, settings))
+            return predict(kept, persons, windows, as_it_is, days)
+
+        return said
+
+    return fit
 
 
 def misses_of(

@@ -20,6 +20,7 @@ TWINS: Final[dict[str, Callable[[Twin, PersonalSettings], FitFunction]]] = {
     "twin": lambda twin, _: population(twin),
     "twin-personal": personal,
     "twin-current": lambda twin, _: current(twin, MissesSettings()),
+    "twin-personal-current": lambda twin, own: current(twin, MissesSettings(), own=own),
     "uncorrected": lambda twin, _: uncorrected(twin),
     "body-only": lambda twin, _: body_only(twin),
     "network-only": lambda twin, _: network_only(twin),
