@@ -7,9 +7,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hybridtwin.physiology.exercise import exertion
+from hybridtwin.inputs import exertion_of
 from hybridtwin.timeline import CHANNEL, CHANNELS, Timeline
-from hybridtwin.units import STEP_MIN
 
 HISTORY_STEPS: Final = 512
 """42 h 40 min: what a long-acting dose still does; a power of two."""
@@ -47,12 +46,7 @@ class History:
 
     def exertion(self) -> Tensor:
         """(B, K) aerobic exertion from 0 to 1; 0 where nothing is known."""
-        return exertion(
-            self.channel("heart_rate_bpm"),
-            self.channel_known("heart_rate_bpm"),
-            self.channel("steps") / STEP_MIN,
-            self.channel("stated_exertion"),
-        )
+        return exertion_of(self.events, self.events_known)
 
     def sprint(self) -> Tensor:
         """(B, K) anaerobic exertion as stated, 0 to 1; 0 where nothing is."""

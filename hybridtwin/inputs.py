@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hybridtwin.physiology.body import INPUTS
-from hybridtwin.physiology.exercise import sprint
+from hybridtwin.physiology.exercise import exertion, sprint
 from hybridtwin.timeline import CHANNEL, CHANNELS, MODULATORS
 from hybridtwin.units import STEP_MIN
 
@@ -34,7 +34,7 @@ class Future:
     is_open: Tensor
 
 
-def acting_inputs(values: Tensor, exertion: Tensor, basal_u_min: Tensor) -> Tensor:
+def acting_inputs(values: Tensor, effort: Tensor, basal_u_min: Tensor) -> Tensor:
     """Inputs per minute (..., m), in the order of `INPUTS`.
 
     A failing infusion site keeps its share of the pump's basal and of rapid boluses.
@@ -42,19 +42,56 @@ def acting_inputs(values: Tensor, exertion: Tensor, basal_u_min: Tensor) -> Tens
     Args:
         values: (..., C) channels, amounts per step, as in `Timeline`; 1 where a plan is one for
             all.
-        exertion: (...) from 0 to 1, likewise.
+        effort: (...) exertion from 0 to 1, likewise.
         basal_u_min: (...) pump basal, U/min.
     """
     # A channel at a time lies together in memory.
     amounts = values.movedim(-1, 0)[_COLUMNS] / STEP_MIN
-    amounts[-2] = exertion
-    amounts[-1] = sprint(exertion, values[..., CHANNEL["stated_sprint"]])
-    shape = torch.broadcast_shapes(exertion.shape, basal_u_min.shape)
+    amounts[-2] = effort
+    amounts[-1] = sprint(effort, values[..., CHANNEL["stated_sprint"]])
+    shape = torch.broadcast_shapes(effort.shape, basal_u_min.shape)
     amounts = amounts.expand(-1, *shape).contiguous()
     arrives = 1 - values[..., CHANNEL["site_loss"]]
     amounts[_BOLUS] = (amounts[_BOLUS] + basal_u_min) * arrives
     amounts[_MONOMER] *= arrives
     return amounts.movedim(0, -1)
+
+
+def exertion_of(values: Tensor, known: Tensor) -> Tensor:
+    """(...) aerobic exertion from 0 to 1; 0 where nothing is known.
+
+    Args:
+        values: (..., C) channels, as in `Timeline`.
+        known: (..., C).
+    """
+    heart = CHANNEL["heart_rate_bpm"]
+    return exertion(
+        values[..., heart],
+        known[..., heart],
+        values[..., CHANNEL["steps"]] / STEP_MIN,
+        values[..., CHANNEL["stated_exertion"]],
+    )
+
+
+def as_recorded(
+    values: Tensor, known: Tensor, basal_u_min: Tensor, minute_of_day: Tensor, is_open: Tensor
+) -> Future:
+    """What was recorded of B windows of H steps.
+
+    Args:
+        values: (B, H, C) channels, amounts per step.
+        known: (B, H, C).
+        basal_u_min: (B, H) pump basal.
+        minute_of_day: (B, H) as each step begins.
+        is_open: (B,) see `Future`.
+    """
+    acting = acting_inputs(values, exertion_of(values, known), basal_u_min)
+    return Future(
+        amounts_per_min=acting.permute(1, 2, 0),
+        modulators=modulators(values).permute(1, 2, 0),
+        minute_of_day=minute_of_day.T,
+        is_open=is_open,
+    )
 
 
 def modulators(values: Tensor) -> Tensor:

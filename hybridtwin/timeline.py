@@ -4,7 +4,7 @@ Grid point k is the instant start + 5 k minutes. Glucose and vitals at k are wha
 that instant (nearest reading); doses and meals at k are what was taken in [k, k + 1).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -89,6 +89,11 @@ class Timeline:
     def time(self, index: int) -> pd.Timestamp:
         """Instant of a grid point."""
         return self.start + index * _STEP
+
+    def between(self, begin: int, end: int) -> "Timeline":
+        """The grid points from `begin` to before `end`."""
+        columns = (f.name for f in fields(self) if f.name != "start")
+        return Timeline(self.time(begin), *(getattr(self, name)[begin:end] for name in columns))
 
     def index(self, time: pd.Timestamp) -> int:
         """The grid point nearest to an instant."""

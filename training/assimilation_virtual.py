@@ -27,13 +27,13 @@ from hybridtwin.assimilation.state import FILTERED, SLOW, TODAY, begun
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.history import join
 from hybridtwin.native import native_step
+from hybridtwin.rows import stacked
 from hybridtwin.timeline import CHANNEL, to_timeline
 from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN, steps
 from hybridtwin.virtual.drawn import draw_patients
 from hybridtwin.virtual.habits import Habits, draw_traits
 from hybridtwin.virtual.life import VirtualPerson, live
-from training.forecasters import everyone
 from training.metrics import ALL, MEAN, ROW, bootstrap_mean, interval
 from training.unlogged_virtual import UnloggedRule, unlogged_metrics
 
@@ -143,7 +143,7 @@ def follow(
     minute = torch.stack([each.minute_of_day for each in timelines], 1).float()
     original = torch.stack([each.original for each in timelines], 1)
     read = torch.where(original, values[..., CHANNEL["glucose_mg_dl"]], torch.nan)
-    who = everyone([twin.person_for(one.record.profile) for one in people])
+    who = stacked([twin.person_for(one.record.profile) for one in people])
     take = native_step()
     task = progress.add_task("following", total=count)
     days, hours = [], []

@@ -16,6 +16,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from hybridtwin.hybrid import People, usual_basal_u_min
+from hybridtwin.rows import stacked
 from hybridtwin.twin import Twin
 from hybridtwin.virtual.changes import Change, ChangeKind
 from hybridtwin.virtual.life import VirtualPerson, live
@@ -23,7 +24,6 @@ from hybridtwin.virtual.patients import load_patients
 from training.batch import Batch, Participants, learning_part
 from training.black_box import BlackBoxSettings, fit_black_box
 from training.cause_scores import rows, scores
-from training.forecasters import everyone
 from training.module import what_followed, with_own
 from training.personalise import PersonalSettings, fit_people
 from training.virtual_futures import Futures, draw_moments, make_futures
@@ -140,7 +140,7 @@ def fitted(twin: Twin, learnt: Participants, settings: PersonalSettings) -> Peop
         fit.twin.person if fit.kept else unfitted.rows(torch.tensor([person]))
         for person, fit in enumerate(fits)
     ]
-    return everyone(own)
+    return stacked(own)
 
 
 def asked(twin: Twin, people: People) -> Answer:

@@ -27,7 +27,6 @@ from training.windows import (
     FitFunction,
     Prediction,
     Windows,
-    between,
     side_by_side,
     split_by_time,
     together,
@@ -81,7 +80,7 @@ def last_days(windows: Windows, people: Sequence[int], days: int) -> Windows:
         begin = max(len(whole) - days * steps(MINUTES_PER_DAY), 0)
         kept = windows.anchor[windows.of(index)] - begin
         kept = kept[kept >= steps(HISTORY_MIN)]
-        parts.append((between(whole, begin, len(whole)), kept))
+        parts.append((whole.between(begin, len(whole)), kept))
     who = [(windows.participants[index], windows.cohorts[index]) for index in people]
     return side_by_side(who, parts, windows.horizons_min)
 

@@ -20,7 +20,7 @@ from hybridtwin.virtual.faults import Fault, FaultKind, corrupt, draw_faults
 from hybridtwin.virtual.life import live
 from hybridtwin.virtual.patients import load_patients
 from training.folds import folds
-from training.windows import COVERAGE_STEPS, Mask, Skipped, between, border_index
+from training.windows import COVERAGE_STEPS, Mask, Skipped, border_index
 
 _GLUCOSE: Final = CHANNEL["glucose_mg_dl"]
 _HOUR: Final = steps(60)
@@ -134,7 +134,7 @@ def virtual_parts(rule: PartRule) -> list[Part]:
 def _part(who: tuple[str, str], timeline: Timeline, border: int, rule: PartRule) -> Part:
     first = max(border - BEFORE_STEPS, 0)
     last = min(border + steps(rule.days * MINUTES_PER_DAY), len(timeline))
-    return Part(*who, between(timeline, first, last), border - first)
+    return Part(*who, timeline.between(first, last), border - first)
 
 
 def draw(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -18,6 +18,7 @@ from hybridtwin.neural.residual import ResidualWeights
 from hybridtwin.neural.spread import LEVELS
 from hybridtwin.output_statistics import Correction
 from hybridtwin.physiology.parameters import NAMES
+from hybridtwin.rows import stacked
 from hybridtwin.twin import Twin
 from hybridtwin.units import STEP_MIN, steps
 from training.batch import Participants
@@ -53,15 +54,18 @@ def personal(twin: Twin, settings: PersonalSettings, days: int = CLIMATOLOGY_DAY
     """
 
     def fit(learn: Windows) -> Forecaster:
-        own = fitted(twin, settings, learn)
-
-        def said(windows: Windows) -> Prediction:
-            persons = [own.get(name, twin).person for name in windows.participants]
-            return predict(twin, persons, windows, as_it_is, days)
-
-        return said
+        who = own_persons(twin, settings, learn)
+        return lambda windows: predict(twin, who(windows), windows, as_it_is, days)
 
     return fit
+
+
+def own_persons(
+    twin: Twin, settings: PersonalSettings, learn: Windows
+) -> Callable[[Windows], list[People]]:
+    """The people of any windows, fitted to those to learn from; strangers are the twin's own."""
+    own = fitted(twin, settings, learn)
+    return lambda windows: [own.get(name, twin).person for name in windows.participants]
 
 
 def fitted(twin: Twin, settings: PersonalSettings, learn: Windows) -> dict[str, Twin]:
@@ -120,11 +124,6 @@ def at_rest(
     return replace(model.begin(history, people, distinct), body=resting.body), basal
 
 
-def everyone(persons: Sequence[People]) -> People:
-    """People of one row each, row by row."""
-    return People(*(torch.cat([getattr(one, f.name) for one in persons]) for f in fields(People)))
-
-
 def same(twin: Twin, windows: Windows) -> list[People]:
     """The twin's own person in everybody's place."""
     return [twin.person] * len(windows.participants)
@@ -177,7 +176,7 @@ def moments(
         begin: How the present follows from the history.
         size: At most.
     """
-    grid, people = join(windows.timelines), everyone(persons)
+    grid, people = join(windows.timelines), stacked(persons)
     rows = torch.tensor(grid.offsets)[windows.person] + windows.anchor
     if not len(windows):
         return

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from hybridtwin.assimilation.hindcasts import missed
@@ -12,7 +13,7 @@ from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.hybrid import People
 from hybridtwin.twin import Twin
 from hybridtwin.units import steps
-from training.forecasters import as_it_is, fitted, predict
+from training.forecasters import as_it_is, own_persons, predict, same
 from training.personalise import PersonalSettings
 from training.windows import FitFunction, Forecaster, Prediction, Windows
 
@@ -35,10 +36,10 @@ def current(
     """
 
     def fit(learn: Windows) -> Forecaster:
-        fits = {} if own is None else fitted(twin, own, learn)
+        who = partial(same, twin) if own is None else own_persons(twin, own, learn)
 
         def said(windows: Windows) -> Prediction:
-            persons = [fits.get(name, twin).person for name in windows.participants]
+            persons = who(windows)
             kept = replace(twin, misses=misses_of(twin, persons, windows, settings))
             return predict(kept, persons, windows, as_it_is, days)
 

@@ -20,8 +20,7 @@ from hybridtwin.hybrid import (
     People,
     usual_basal_u_min,
 )
-from hybridtwin.inputs import Future, acting_inputs, modulators
-from hybridtwin.physiology.exercise import exertion
+from hybridtwin.inputs import Future, as_recorded
 from hybridtwin.physiology.parameters import NAMES
 from hybridtwin.timeline import CHANNEL
 from hybridtwin.units import STEP_MIN, steps
@@ -45,21 +44,9 @@ def what_followed(batch: Batch, is_open: Tensor, usual_basal: Tensor) -> Future:
         usual_basal: (B,) U/min.
     """
     shown = batch.events * ~is_open[:, None, None]
-    heart = CHANNEL["heart_rate_bpm"]
-    moved = exertion(
-        shown[..., heart],
-        batch.events_known[..., heart],
-        shown[..., CHANNEL["steps"]] / STEP_MIN,
-        shown[..., CHANNEL["stated_exertion"]],
-    )
     delivered = shown[..., CHANNEL["basal_u"]] / STEP_MIN
     basal = torch.where(is_open.unsqueeze(-1), usual_basal.unsqueeze(-1), delivered)
-    return Future(
-        amounts_per_min=acting_inputs(shown, moved, basal).permute(1, 2, 0),
-        modulators=modulators(shown).permute(1, 2, 0),
-        minute_of_day=batch.minute_of_day.T,
-        is_open=is_open.float(),
-    )
+    return as_recorded(shown, batch.events_known, basal, batch.minute_of_day, is_open.float())
 
 
 def together(first: Batch, second: Batch) -> Batch:

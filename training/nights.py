@@ -29,7 +29,6 @@ from training.windows import (
     HistoryRule,
     Skipped,
     Windows,
-    between,
     border_index,
     history_known,
     side_by_side,
@@ -125,7 +124,7 @@ def split_nights(records: Sequence[Record], rule: NightRule) -> NightSplit:
             skipped.append(Skipped(*who, str(error)))
             continue
         border = border_index(timeline, rule.learn_fraction)
-        past = between(timeline, 0, border)
+        past = timeline.between(0, border)
         evenings = anchors(timeline, rule)
         to_score = nearest(timeline, evenings[evenings >= border], rule.score_at_min)
         to_learn = anchors(past, rule)[:: rule.learn_stride]

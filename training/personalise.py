@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.progress import Progress
 from torch import Tensor
 
-from hybridtwin.assimilation.settings import UnloggedSettings
-from hybridtwin.assimilation.supposed import drift, root_of_known, sensor_error
+from hybridtwin.assimilation.settings import HindcastNoise
+from hybridtwin.assimilation.supposed import root_of_known, usual_errors
 from hybridtwin.history import join
 from hybridtwin.hybrid import People
 from hybridtwin.native import native_walk
@@ -270,8 +270,7 @@ def _usual_errors(chosen: Chosen) -> Tensor:
     if chosen.is_open:
         minutes = STEP_MIN * torch.arange(1.0, chosen.ahead + 1)
         return torch.diag(trajectory_scale_mg_dl(minutes).square())
-    noise = UnloggedSettings().noise
-    return (drift(chosen.ahead, noise) + sensor_error(chosen.ahead, noise)).float()
+    return usual_errors(chosen.ahead, HindcastNoise()).float()
 
 
 def _losses(

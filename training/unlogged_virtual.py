@@ -114,7 +114,7 @@ def own_twins(twin: Twin, lives: Sequence[Life], rule: UnloggedRule) -> list[Twi
     """Everyone's own, fitted to what was logged of their first days."""
     begin = _START + pd.Timedelta(days=rule.own_days)
     fits = personalise(twin, [life.record.before(begin) for life in lives], PersonalSettings())
-    return [replace(fit.twin, walk=twin.walk) for fit in fits]
+    return [fit.twin for fit in fits]
 
 
 def meal_lives(rule: UnloggedRule, seed: int) -> list[Life]:

@@ -182,7 +182,7 @@ def split_by_time(records: Sequence[Record], rule: WindowRule) -> Split:
             skipped.append(_skip(record, str(error)))
             continue
         border = border_index(timeline, rule.learn_fraction)
-        past = between(timeline, 0, border)
+        past = timeline.between(0, border)
         found = anchors(timeline, rule)
         to_score = found[found >= border][:: rule.score_stride]
         to_learn = anchors(past, rule)[:: rule.learn_stride]
@@ -208,15 +208,6 @@ def border_index(timeline: Timeline, fraction: float) -> int:
         return 0
     first, last = int(readings[0]), int(readings[-1])
     return first + int(fraction * (last - first))
-
-
-def between(timeline: Timeline, begin: int, end: int) -> Timeline:
-    """The timeline's grid points from `begin` to before `end`."""
-    cut = {
-        name: getattr(timeline, name)[begin:end]
-        for name in ("values", "known", "original", "minute_of_day", "weekday")
-    }
-    return replace(timeline, start=timeline.time(begin), **cut)
 
 
 def withhold(windows: Windows, drivers: Iterable[str]) -> Windows:

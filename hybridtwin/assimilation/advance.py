@@ -29,8 +29,7 @@ from hybridtwin.assimilation.state import (
 from hybridtwin.dynamics import Step, person_of, step, what_acts
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.hybrid import HybridModel, People
-from hybridtwin.inputs import Future, acting_inputs, modulators
-from hybridtwin.physiology.exercise import exertion
+from hybridtwin.inputs import Future, acting_inputs, exertion_of, modulators
 from hybridtwin.physiology.steady import MIN_PER_H
 from hybridtwin.timeline import CHANNEL
 from hybridtwin.units import STEP_MIN
@@ -110,12 +109,7 @@ def advance(
         amounts[:, CHANNEL["basal_u"]] / STEP_MIN,
         p.basal_need_u_h / MIN_PER_H,
     )
-    effort = exertion(
-        amounts[:, CHANNEL["heart_rate_bpm"]],
-        known[:, CHANNEL["heart_rate_bpm"]],
-        amounts[:, CHANNEL["steps"]] / STEP_MIN,
-        amounts[:, CHANNEL["stated_exertion"]],
-    )
+    effort = exertion_of(amounts, known)
     future = Future(
         amounts_per_min=acting_inputs(amounts, effort, basal).T.unsqueeze(0),
         modulators=modulators(amounts).T.unsqueeze(0),

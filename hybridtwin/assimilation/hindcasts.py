@@ -5,7 +5,7 @@ its forecasts of this person miss follows from that, see `misses`. It is a funct
 record alone: how the record arrived does not matter.
 """
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Final
 
 import torch
@@ -19,6 +19,7 @@ from hybridtwin.history import HISTORY_STEPS, join
 from hybridtwin.hybrid import People, usual_basal_u_min
 from hybridtwin.neural.spread import KNOTS_MIN
 from hybridtwin.record import Record
+from hybridtwin.rows import stacked
 from hybridtwin.timeline import CHANNEL, Timeline, to_timeline
 from hybridtwin.trust import LOOK_BACK_MIN, MIN_READINGS
 from hybridtwin.twin import Twin
@@ -88,9 +89,7 @@ def missed(
         past = (age >= 0) & (age <= reach)
         known = torch.where(anchors[past].unsqueeze(1) + _AHEAD <= moment, read[past], torch.nan)
         rows.append(learnt(said.rows(past), known, age[past] / _DAY, settings))
-    found = Misses(
-        *(torch.cat([getattr(row, each.name) for row in rows]) for each in fields(Misses))
-    )
+    found = stacked(rows)
     return found.with_usual_spread() if twin.config.has_learnt_from(name) else found
 
 
@@ -106,7 +105,7 @@ def _hindcasts(twin: Twin, timeline: Timeline, person: People, anchors: Tensor) 
         read = twin.predictors(history, present, basal, climatology(timeline, at))
         correction = twin.correction(history, people, present, read)
         parts.append(twin.said(history, present, read, correction))
-    return Said(*(torch.cat([getattr(part, each.name) for part in parts]) for each in fields(Said)))
+    return stacked(parts)
 
 
 def can_start(timeline: Timeline) -> Tensor:

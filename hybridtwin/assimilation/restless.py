@@ -16,7 +16,7 @@ from torch import Tensor
 from hybridtwin.assimilation.hindcasts import starts
 from hybridtwin.assimilation.hours import hours_after, trusted
 from hybridtwin.assimilation.settings import HindcastNoise, UnloggedSettings
-from hybridtwin.assimilation.supposed import drift, hindcast, sensor_error
+from hybridtwin.assimilation.supposed import hindcast, usual_errors
 from hybridtwin.events import MINUTES_PER_DAY
 from hybridtwin.hybrid import People
 from hybridtwin.physiology.steady import MIN_PER_H
@@ -78,6 +78,6 @@ def beside_expected(missed_mg_dl: Tensor, noise: HindcastNoise) -> Tensor:
     begin = torch.arange(0, count - _CHANGE, _EVERY)
     end = begin + _CHANGE
     change = missed_mg_dl[:, end] - missed_mg_dl[:, begin]
-    expected = drift(count, noise) + sensor_error(count, noise)
+    expected = usual_errors(count, noise)
     variance = expected[end, end] + expected[begin, begin] - 2 * expected[end, begin]
     return change.square() / variance

@@ -21,9 +21,8 @@ from hybridtwin.assimilation.hours import Hours
 from hybridtwin.assimilation.settings import HindcastNoise, UnloggedSettings
 from hybridtwin.assimilation.slow import DIRECTIONS, with_slow
 from hybridtwin.hybrid import People, Present
-from hybridtwin.inputs import Future, acting_inputs, modulators
+from hybridtwin.inputs import Future, acting_inputs, exertion_of, modulators
 from hybridtwin.physiology.body import INPUTS
-from hybridtwin.physiology.exercise import exertion
 from hybridtwin.physiology.steady import MIN_PER_H
 from hybridtwin.timeline import BOLUS, CARBS, CHANNEL
 from hybridtwin.twin import Twin
@@ -157,13 +156,7 @@ def _logged_amounts(hours: Hours, people: People) -> Tensor:
     need = (people.values().basal_need_u_h / MIN_PER_H).unsqueeze(-1)
     column = CHANNEL["basal_u"]
     basal = torch.where(known[..., column], values[..., column] / STEP_MIN, need)
-    effort = exertion(
-        values[..., CHANNEL["heart_rate_bpm"]],
-        known[..., CHANNEL["heart_rate_bpm"]],
-        values[..., CHANNEL["steps"]] / STEP_MIN,
-        values[..., CHANNEL["stated_exertion"]],
-    )
-    return acting_inputs(values, effort, basal)
+    return acting_inputs(values, exertion_of(values, known), basal)
 
 
 def _off(noise: HindcastNoise) -> Tensor:
@@ -225,6 +218,11 @@ def sensor_error(count: int, noise: HindcastNoise) -> Tensor:
     left, between, _ = _fading(count, noise.sensor_memory_min)
     found = between + 1 - left - left.unsqueeze(1)
     return noise.sensor_sd_mg_dl**2 * found + _LEAST_SD_MG_DL**2 * torch.eye(count)
+
+
+def usual_errors(count: int, noise: HindcastNoise) -> Tensor:
+    """(H, H) covariance of what hindcasts miss by drift and sensor, of just anybody, (mg/dL)^2."""
+    return drift(count, noise) + sensor_error(count, noise)
 
 
 def root_of_known(covariance: Tensor, known: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from hybridtwin.climatology import amounts
 from hybridtwin.events import Dose
 from hybridtwin.plan import Plan
-from hybridtwin.review.usual import DAY, Floats, Usual, exertion_of
+from hybridtwin.review.usual import DAY, Floats, Usual, exerted
 from hybridtwin.timeline import BOLUS, CARBS, CHANNEL, LONG_ACTING, MODULATORS, Timeline
 from hybridtwin.units import steps
 
@@ -104,7 +104,7 @@ def with_meal(past: Past, usual: Usual) -> Past:
 def without_exercise(past: Past, usual: Usual) -> Past:
     """With exertion as usual, and no sprints."""
     day = slice(-1 - DAY, -1)
-    moved = exertion_of(past.timeline, day)
+    moved = exerted(past.timeline, day)
     as_usual = np.minimum(moved, usual.exertion[DAY - len(moved) : DAY])
     values, known = past.timeline.values.clone(), past.timeline.known.clone()
     sprint = CHANNEL["stated_sprint"]

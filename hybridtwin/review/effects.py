@@ -28,16 +28,16 @@ from hybridtwin.hybrid import (
     settled,
     usual_basal_u_min,
 )
-from hybridtwin.inputs import Future, acting_inputs, modulators
+from hybridtwin.inputs import Future, as_recorded
 from hybridtwin.neural.encoder import Start
 from hybridtwin.neural.features import features
 from hybridtwin.output_statistics import EXPECTED
-from hybridtwin.physiology.exercise import exertion
 from hybridtwin.physiology.parameters import NAMES
 from hybridtwin.plan import Plan
 from hybridtwin.review.drivers import TAKEN_AWAY, Driver, Past
 from hybridtwin.review.usual import DAY, Usual, usual
-from hybridtwin.timeline import CHANNEL, Timeline
+from hybridtwin.rows import stacked
+from hybridtwin.timeline import CHANNEL
 from hybridtwin.twin import Twin
 from hybridtwin.units import GLUCOSE_MIN_MG_DL, STEP_MIN, steps
 
@@ -47,7 +47,6 @@ _SENSITIVITY: Final = [
 ]
 _CLIMATOLOGY: Final = slice(EXPECTED.start - CLIMATOLOGY, EXPECTED.start)
 _COMPLETE: Final = Plan(mode="complete")
-_HEART: Final = CHANNEL["heart_rate_bpm"]
 
 
 @dataclass(frozen=True)
@@ -117,8 +116,8 @@ class _Lives:
         self.twin, self.pasts = twin, pasts
         length, self.count = len(pasts[0].timeline), len(pasts)
         self.back = min(steps(_LIVED_AGAIN_MIN), length - 1)
-        recent = slice(max(length - HISTORY_STEPS - self.back, 0), length)
-        other = [_part(past.timeline, recent) for past in pasts[1:]]
+        recent = max(length - HISTORY_STEPS - self.back, 0)
+        other = [past.timeline.between(recent, length) for past in pasts[1:]]
         self.grid = join([pasts[0].timeline, *other])
         ends = [*self.grid.offsets[1:], self.grid.values.shape[1] + HISTORY_STEPS]
         now = torch.tensor(ends) - HISTORY_STEPS - 1
@@ -170,21 +169,11 @@ class _Lives:
             replace(anchor, reading_mg_dl=moved.clamp(min=GLUCOSE_MIN_MG_DL)),
             self.people.rows(now),
             self.driven[:, now],
-            _joined([each.start for each in standing]),
+            stacked([each.start for each in standing]),
         )
         since = [self.pasts[each.past].since for each in standing]
         future = _future(belief, self.basal_u_min[now], since, steps(horizon_min))
         return self.twin.model.roll(present, future, self.twin.walk)
-
-
-def _part(timeline: Timeline, kept: slice) -> Timeline:
-    columns = (f.name for f in fields(Timeline) if f.name != "start")
-    start = timeline.time(kept.start)
-    return Timeline(start, *(getattr(timeline, name)[kept] for name in columns))
-
-
-def _joined(starts: Sequence[Start]) -> Start:
-    return Start(*(torch.cat([getattr(one, f.name) for one in starts]) for f in fields(Start)))
 
 
 def _habit(twin: Twin, belief: Belief, expected_mg_dl: Tensor) -> Tensor:
@@ -205,20 +194,10 @@ def _happened(grid: Grid, begin: Tensor, count: int, basal_u_min: Tensor) -> Fut
     values, known = (
         stretches(each, begin, count).movedim(0, -1) for each in (grid.values, grid.known)
     )
-    moved = exertion(
-        values[..., _HEART],
-        known[..., _HEART],
-        values[..., CHANNEL["steps"]] / STEP_MIN,
-        values[..., CHANNEL["stated_exertion"]],
-    )
     pumped = values[..., CHANNEL["basal_u"]] / STEP_MIN
     basal = torch.where(known[..., CHANNEL["basal_u"]], pumped, basal_u_min.unsqueeze(-1))
-    return Future(
-        amounts_per_min=acting_inputs(values, moved, basal).permute(1, 2, 0),
-        modulators=modulators(values).permute(1, 2, 0),
-        minute_of_day=stretches(grid.minute_of_day, begin, count).float().T,
-        is_open=torch.zeros(len(begin)),
-    )
+    minute = stretches(grid.minute_of_day, begin, count).float()
+    return as_recorded(values, known, basal, minute, torch.zeros(len(begin)))
 
 
 def _future(belief: Belief, basal_u_min: Tensor, since: Sequence[Plan], count: int) -> Future:

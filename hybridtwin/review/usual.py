@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from hybridtwin.climatology import CLIMATOLOGY_DAYS, amounts, joined
 from hybridtwin.events import MINUTES_PER_DAY
-from hybridtwin.physiology.exercise import exertion
-from hybridtwin.timeline import BOLUS, CARBS, CHANNEL, Timeline
-from hybridtwin.units import STEP_MIN, steps
+from hybridtwin.inputs import exertion_of
+from hybridtwin.timeline import BOLUS, CARBS, Timeline
+from hybridtwin.units import steps
 
 DAY: Final = steps(MINUTES_PER_DAY)
 SOON: Final = steps(90)
@@ -51,20 +51,13 @@ def usual(timeline: Timeline) -> Usual:
         carbs_g=_logged(_days(carbs, DAY, SOON)),
         bolus_u=_logged(_days(bolus, DAY, SOON)),
         bolus_u_g=_per_gram(carbs, bolus),
-        exertion=_mean(_days(exertion_of(timeline), DAY, SOON)),
+        exertion=_mean(_days(exerted(timeline), DAY, SOON)),
     )
 
 
-def exertion_of(timeline: Timeline, when: slice = slice(None)) -> Floats:
+def exerted(timeline: Timeline, when: slice = slice(None)) -> Floats:
     """(T,) aerobic exertion, 0 to 1, 0 where nothing is known; of the points asked for."""
-    values, heart = timeline.values[when], CHANNEL["heart_rate_bpm"]
-    found = exertion(
-        values[:, heart],
-        timeline.known[when, heart],
-        values[:, CHANNEL["steps"]] / STEP_MIN,
-        values[:, CHANNEL["stated_exertion"]],
-    )
-    return np.asarray(found.double())
+    return np.asarray(exertion_of(timeline.values[when], timeline.known[when]).double())
 
 
 def _days(series: Floats, before: int, after: int) -> Floats:

@@ -4,6 +4,7 @@ from typing import TypeVar, get_args
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +32,7 @@ from hybridtwin.timeline import (
     Timeline,
     to_timeline,
 )
+from tests.hybridtwin.people import history
 
 START = pd.Timestamp("2024-05-01T00:00Z")
 SPAN_MIN = 48 * 60
@@ -276,3 +278,10 @@ def test_vitals_are_averaged_and_steps_are_summed() -> None:
 def test_no_glucose_is_no_history() -> None:
     with pytest.raises(HistoryError, match="no readings"):
         to_timeline(Record(Profile()))
+
+
+def test_a_part_of_a_timeline_keeps_its_instants() -> None:
+    timeline = to_timeline(history(48))
+    part = timeline.between(100, 300)
+    assert part.time(7) == timeline.time(107)
+    assert torch.equal(part.values, timeline.values[100:300])

@@ -30,6 +30,7 @@ from serving.store.vault import Vault
 from serving.v1.store import Store
 
 NINE = time(21)
+REFUSED = NightRisk(participant="me", status="refused", reason="the readings are old")
 
 
 def _report(issued_at):
@@ -192,13 +193,17 @@ def test_in_the_morning_the_night_is_set_beside_what_happened(database, vault, a
     assert _jobs(database) == []
 
 
+def _refused_at(session, vault, patient, at):
+    """A review that could forecast nothing."""
+    issued.keep(session, vault, patient, "review", at, "m", REFUSED.model_dump_json().encode())
+    _said(session, vault, patient, "night", at, Night(issued=at, risk=REFUSED))
+
+
 def test_a_night_that_was_reviewed_too_late_is_looked_at_once(database, vault, ann):
     end = last_night_end("UTC", datetime.now(UTC))
     late = end - timedelta(hours=4)
-    risk = NightRisk(participant="me", status="refused", reason="the readings are old")
     with database.session() as session:
-        issued.keep(session, vault, ann, "review", late, "m", risk.model_dump_json().encode())
-        _said(session, vault, ann, "night", late, Night(issued=late, risk=risk))
+        _refused_at(session, vault, ann, late)
     store, worker = Store(database, vault), uuid.uuid4()
     for expected in (["outcome"], []):
         look(store, Settings(evening=None), datetime.now(UTC))
@@ -216,13 +221,12 @@ def test_a_night_that_was_reviewed_too_late_is_looked_at_once(database, vault, a
 def test_a_refused_night_is_looked_at_anew_once_readings_have_come(database, vault, ann):
     evening = _utc("2026-01-31T21:10")
     store = Store(database, vault)
-    risk = NightRisk(participant="me", status="refused", reason="the readings are old")
 
     def put(part, at, content):
         with database.session() as session:
             _said(session, vault, ann, part, at, content)
 
-    put("night", evening, Night(issued=evening, risk=risk))
+    put("night", evening, Night(issued=evening, risk=REFUSED))
     put("refused", evening, Part())
     put("lately", evening - timedelta(hours=2), Part())
     later = evening + timedelta(minutes=45)
@@ -231,10 +235,10 @@ def test_a_refused_night_is_looked_at_anew_once_readings_have_come(database, vau
     put("lately", later, Part())
     look(store, Settings(), evening + timedelta(minutes=29))
     assert _jobs(database) == []  # it is not looked at again and again
-    put("night", later, Night(issued=later, risk=risk.model_copy(update={"status": "forecast"})))
+    put("night", later, Night(issued=later, risk=REFUSED.model_copy(update={"status": "forecast"})))
     look(store, Settings(), later + timedelta(hours=1))
     assert _jobs(database) == []  # it was forecast since
-    put("night", evening, Night(issued=evening, risk=risk))
+    put("night", evening, Night(issued=evening, risk=REFUSED))
     look(store, Settings(), later)
     assert _jobs(database) == ["review"]
 
@@ -254,10 +258,8 @@ class _Withdrawn(Work):
 def test_of_who_withdraws_meanwhile_nothing_is_kept(database, vault, ann, kind, monkeypatch):
     end = last_night_end("UTC", datetime.now(UTC))
     begun = end - timedelta(hours=9)
-    risk = NightRisk(participant="me", status="refused", reason="the readings are old")
     with database.session() as session:
-        issued.keep(session, vault, ann, "review", begun, "m", risk.model_dump_json().encode())
-        _said(session, vault, ann, "night", begun, Night(issued=begun, risk=risk))
+        _refused_at(session, vault, ann, begun)
         jobs.start(session, kind, "somebody", clinic="north")
     if kind == "review":
         monkeypatch.setattr(clock, "now", lambda: end + timedelta(hours=16))  # ten in the evening

@@ -11,7 +11,6 @@ from training.windows import (
     DRIVERS,
     WindowRule,
     anchors,
-    between,
     border_index,
     history_known,
     split_by_time,
@@ -181,13 +180,6 @@ def test_withheld_drivers_are_unknown_and_all_else_is_as_before(make_record, dri
     torch.testing.assert_close(
         hidden.targets_mg_dl, score.targets_mg_dl, rtol=0, atol=0, equal_nan=True
     )
-
-
-def test_a_part_of_a_timeline_keeps_its_instants(make_record):
-    timeline = to_timeline(make_record(days=2))
-    part = between(timeline, 100, 300)
-    assert part.time(7) == timeline.time(107)
-    assert torch.equal(part.values, timeline.values[100:300])
 
 
 def test_windows_of_two_groups_together_are_those_of_each(records):
